@@ -1,0 +1,1 @@
+//! The drop box: put once, list, get, delete

@@ -1,0 +1,1 @@
+//! The whole stack as local processes, for the demo and the tests

@@ -1,0 +1,1 @@
+//! Poll, load, delete

@@ -1,0 +1,1 @@
+//! What every nightdrop process runs with: configuration, secrets, telemetry, shutdown
