@@ -1,1 +1,9 @@
-//! What every nightdrop process runs with: configuration, secrets, telemetry, shutdown
+#![doc = include_str!("../README.md")]
+
+pub mod cli;
+pub mod config;
+pub mod exit;
+pub mod postgres;
+pub mod secret;
+pub mod shutdown;
+pub mod telemetry;
