@@ -148,8 +148,13 @@ impl Postgres {
     }
 
     fn as_superuser(&self, database: &str, statements: &[String]) -> Result<()> {
-        let mut superuser = self.superuser.clone();
-        superuser.url = superuser.url.replace("/postgres", &format!("/{database}"));
+        let superuser = Database::new(
+            "postgres",
+            self.port,
+            "postgres",
+            &self.superuser.password,
+            database,
+        );
         blocking(async {
             let mut connection = PgConnection::connect(&superuser.with_password()).await?;
             for statement in statements {

@@ -22,11 +22,15 @@ pub(crate) fn folder(package: &str, or_else: &str) -> Result<PathBuf> {
                 .is_some_and(|rest| rest.starts_with("=="))
         })
         .with_context(|| format!("wheels.txt has no line for {package}"))?;
-    let name = requirement.split(' ').next().unwrap_or(package);
+    let name = requirement
+        .split(" ")
+        .next()
+        .unwrap_or(package)
+        .replace("==", "-");
     let cache = cache()?;
     fs::create_dir_all(&cache).with_context(|| format!("can't make {}", cache.display()))?;
 
-    let unpacked = cache.join(name);
+    let unpacked = cache.join(&name);
     if unpacked.is_dir() {
         return Ok(unpacked);
     }

@@ -16,7 +16,7 @@ fn main() -> Result<()> {
     let inbox = s3.inbox()?;
     let postgres = Postgres::shared()?;
     let database = postgres.database()?;
-    println!("{kind} {}", s3.pid()?);
+    println!("{kind}, process {}", s3.pid()?);
     println!(
         "  url = \"{}\"\n  endpoint = \"{}\"\n  region = \"{}\"",
         inbox.url(),
@@ -33,12 +33,12 @@ fn main() -> Result<()> {
         );
     }
     println!(
-        "Postgres {}\n  url = \"{}\", password {}",
+        "Postgres, process {}\n  url = \"{}\", password {}",
         postgres.pid()?,
         database.url,
         database.password
     );
-    println!("Both end with this program: press Ctrl-D.");
+    println!("Press Ctrl-D to end both.");
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
 }
