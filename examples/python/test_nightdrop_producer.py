@@ -95,7 +95,7 @@ class Cells(unittest.TestCase):
                     cell(kind, value)
 
     def test_python_s_own_dates_and_times_are_written_in_iso_8601(self):
-        new_york = datetime.fromisoformat("2013-01-31T00:17:00.25-05:00")
+        new_york = datetime.fromisoformat("2013-01-31T00:17:00.250000-05:00")
         self.assertEqual(cell("date", date(2013, 1, 31)), '"2013-01-31"')
         self.assertEqual(cell("time", time(5, 17, 0, 1)), '"05:17:00.000001"')
         self.assertEqual(cell("timestamp", datetime(2013, 1, 31, 5, 17)), '"2013-01-31T05:17:00"')
