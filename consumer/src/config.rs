@@ -1,0 +1,269 @@
+//! The consumer's configuration file. Names, units and defaults are those of the reference in the README.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nightdrop_bucket::{Keys, Settings};
+use nightdrop_runtime::config as units;
+use nightdrop_runtime::secret::Secret;
+use nightdrop_schema::{Caps, Job, Producer};
+use serde::Deserialize;
+use url::Url;
+
+/// `consumer.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the results lie, with the reader's credentials.
+    pub bucket: Bucket,
+    /// Where they go.
+    pub postgres: Postgres,
+    /// How often the bucket is asked.
+    #[serde(default)]
+    pub poll: Poll,
+    /// How files are claimed and loaded.
+    #[serde(default)]
+    pub load: Load,
+    /// What a file may ask for at most.
+    #[serde(default)]
+    pub caps: CapsConfig,
+    /// Health checks.
+    #[serde(default)]
+    pub http: Http,
+    /// Tables that several producers' jobs share.
+    #[serde(default, rename = "route")]
+    pub routes: Vec<Route>,
+}
+
+/// `[bucket]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bucket {
+    /// `s3://bucket` or `file:///folder`.
+    pub url: Url,
+    /// The S3 server, where it isn't AWS.
+    pub endpoint: Option<Url>,
+    /// The bucket's region.
+    pub region: Option<String>,
+    /// Left out with `secret_key`: the standard AWS environment.
+    pub access_key: Option<Secret>,
+    /// The other half of `access_key`.
+    pub secret_key: Option<Secret>,
+    /// Credentials from EC2's metadata service.
+    #[serde(default)]
+    pub imds: bool,
+}
+
+impl Bucket {
+    /// What the bucket crate needs; the secrets are read when it asks for them.
+    ///
+    /// # Errors
+    /// When only one half of the key is there.
+    pub fn settings(&self) -> Result<Settings, String> {
+        let keys = match (&self.access_key, &self.secret_key) {
+            (None, None) => None,
+            (Some(access), Some(secret)) => {
+                let (access, secret) = (access.clone(), secret.clone());
+                let read = move || {
+                    Ok(Keys {
+                        access_key: access.read().map_err(|error| error.to_string())?,
+                        secret_key: secret.read().map_err(|error| error.to_string())?,
+                    })
+                };
+                Some(Arc::new(read) as nightdrop_bucket::KeySource)
+            }
+            (Some(_), None) => return Err("[bucket] has an access_key but no secret_key".into()),
+            (None, Some(_)) => return Err("[bucket] has a secret_key but no access_key".into()),
+        };
+        Ok(Settings {
+            url: self.url.clone(),
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            imds: self.imds,
+            keys,
+        })
+    }
+}
+
+/// `[postgres]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Postgres {
+    /// `postgres://role@host/database`, without the password.
+    pub url: Url,
+    /// The role's password.
+    pub password: Option<Secret>,
+    /// Apply pending migrations at start.
+    #[serde(default = "yes")]
+    pub migrate: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// `[poll]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Poll {
+    /// The pause between two LISTs while results keep coming.
+    #[serde(with = "units::duration")]
+    pub min: Duration,
+    /// The pause that it grows to while none comes.
+    #[serde(with = "units::duration")]
+    pub max: Duration,
+}
+
+impl Default for Poll {
+    fn default() -> Self {
+        Self {
+            min: Duration::from_secs(1),
+            max: Duration::from_secs(5),
+        }
+    }
+}
+
+/// `[load]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Load {
+    /// How long a claim outlives the consumer that made it; renewed while it works.
+    #[serde(with = "units::duration")]
+    pub lease: Duration,
+    /// At most so many files in one transaction.
+    pub batch_files: u32,
+    /// A file stored larger than this is streamed, in a lane of its own.
+    #[serde(with = "units::size")]
+    pub stream_above: u64,
+    /// A bad file stored larger than this stays in the bucket, held.
+    #[serde(with = "units::size")]
+    pub park_up_to: u64,
+    /// How far a result's `time` may lie ahead of Postgres's clock.
+    #[serde(with = "units::duration")]
+    pub clock_skew: Duration,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(30),
+            batch_files: 500,
+            stream_above: 1024 * 1024,
+            park_up_to: 64 * 1024 * 1024,
+            clock_skew: Duration::from_secs(300),
+        }
+    }
+}
+
+/// `[caps]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CapsConfig {
+    /// A whole file, inflated.
+    #[serde(with = "units::size")]
+    pub file: u64,
+    /// One cell.
+    #[serde(with = "units::size")]
+    pub cell: u64,
+    /// One row.
+    #[serde(with = "units::size")]
+    pub row: u64,
+    /// All that stands before the rows.
+    #[serde(with = "units::size")]
+    pub head: u64,
+    /// Nested arrays and objects.
+    pub depth: usize,
+    /// Columns of one result.
+    pub columns: usize,
+}
+
+impl Default for CapsConfig {
+    fn default() -> Self {
+        let caps = Caps::default();
+        Self {
+            file: caps.file,
+            cell: caps.cell as u64,
+            row: caps.row as u64,
+            head: caps.head as u64,
+            depth: caps.depth,
+            columns: caps.columns,
+        }
+    }
+}
+
+impl CapsConfig {
+    /// The same, as the reader takes them.
+    pub fn caps(&self) -> Caps {
+        let memory = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        Caps {
+            file: self.file,
+            cell: memory(self.cell),
+            row: memory(self.row),
+            head: memory(self.head),
+            depth: self.depth,
+            columns: self.columns,
+        }
+    }
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Where `/livez` and `/readyz` answer.
+    pub listen: SocketAddr,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
+        }
+    }
+}
+
+/// `[[route]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// The job whose results are sent here.
+    pub job: Job,
+    /// Whose: names, or `"*"` for every producer.
+    pub producers: Vec<Producers>,
+    /// `schema.table`
+    pub table: crate::table::Name,
+}
+
+/// One entry of a route's `producers`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Producers {
+    /// `"*"`
+    All,
+    /// A producer's name.
+    One(Producer),
+}
+
+impl TryFrom<String> for Producers {
+    type Error = nightdrop_schema::NameError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text == "*" {
+            Ok(Self::All)
+        } else {
+            text.parse().map(Self::One)
+        }
+    }
+}
+
+impl Route {
+    /// Whether this route takes the job of this producer.
+    pub fn takes(&self, producer: &Producer, job: &Job) -> bool {
+        self.job == *job
+            && self.producers.iter().any(|entry| match entry {
+                Producers::All => true,
+                Producers::One(one) => one == producer,
+            })
+    }
+}

@@ -1,0 +1,148 @@
+//! What all lanes share: the connections, the settings, and nothing that would be missed after a crash.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nightdrop_bucket::Bucket;
+use sqlx::postgres::PgPool;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::database::{self, Database};
+use crate::destinations::Destinations;
+use crate::fetch::Fetch;
+use crate::health::Health;
+
+/// Stored bytes of small files in memory at once, in KiB.
+const STORED_KIB: usize = 16 * 1024;
+
+/// Rows of one file, in bytes, that a batch takes; a file with more is streamed.
+const WHOLE: usize = 2 * 1024 * 1024;
+
+/// One consumer process.
+pub struct Consumer {
+    /// Its configuration.
+    pub config: Config,
+    /// The drop box.
+    pub bucket: Bucket,
+    /// The reporting Postgres.
+    pub database: Database,
+    /// Its name in the ledger.
+    pub worker: String,
+    /// What health checks answer.
+    pub health: Health,
+    /// Says when to stop.
+    pub stop: CancellationToken,
+    /// What is known of report tables, to be asked again at the first doubt.
+    pub destinations: Destinations,
+    /// How small files are fetched.
+    pub fetch: Fetch,
+    /// Wakes the lanes when something is there to be loaded.
+    pub arrivals: Notify,
+    /// Wakes the lane that deletes.
+    pub decisions: Notify,
+    /// Wakes a lane of streams when a file turned out to be large.
+    pub streams: Notify,
+    owed: Mutex<Vec<Uuid>>,
+    counts: Mutex<Counts>,
+}
+
+/// What this process has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Files that have their verdict.
+    pub files: u64,
+    /// Rows loaded.
+    pub rows: u64,
+}
+
+/// Why a consumer can't be made from this configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The `[bucket]` table.
+    #[error("{0}")]
+    Bucket(String),
+    /// The `[postgres]` table.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+}
+
+impl Consumer {
+    /// Makes a consumer; nothing is asked of bucket or Postgres yet.
+    ///
+    /// # Errors
+    /// When the configuration can't work.
+    pub fn new(config: Config, stop: CancellationToken) -> Result<Self, Error> {
+        let settings = config.bucket.settings().map_err(Error::Bucket)?;
+        let bucket = Bucket::open(settings).map_err(|error| Error::Bucket(error.to_string()))?;
+        let worker = database::worker_name();
+        let database = Database::open(&config.postgres, &worker)?;
+        let fetch = Fetch {
+            bucket: bucket.clone(),
+            caps: config.caps.caps(),
+            memory: Arc::new(Semaphore::new(STORED_KIB)),
+            whole: WHOLE,
+        };
+        Ok(Self {
+            config,
+            bucket,
+            database,
+            worker,
+            health: Health::default(),
+            stop,
+            destinations: Destinations::default(),
+            fetch,
+            arrivals: Notify::new(),
+            decisions: Notify::new(),
+            streams: Notify::new(),
+            owed: Mutex::default(),
+            counts: Mutex::default(),
+        })
+    }
+
+    /// The connections to Postgres.
+    pub fn pool(&self) -> &PgPool {
+        self.database.pool()
+    }
+
+    /// Counts files and rows, and has their objects deleted.
+    pub fn loaded(&self, files: usize, rows: u64) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.files += files as u64;
+        counts.rows += rows;
+        drop(counts);
+        if files > 0 {
+            tracing::info!(files, rows, "loaded");
+            self.decisions.notify_one();
+        }
+    }
+
+    /// What this process has done so far.
+    pub fn counts(&self) -> Counts {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A claim that is to be given back once Postgres is there again.
+    pub(crate) fn owe(&self, token: Uuid) {
+        self.owed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(token);
+    }
+
+    pub(crate) fn debt(&self) -> Option<Uuid> {
+        self.owed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .last()
+            .copied()
+    }
+
+    pub(crate) fn paid(&self, token: Uuid) {
+        self.owed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|owed| *owed != token);
+    }
+}

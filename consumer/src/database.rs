@@ -1,0 +1,152 @@
+//! The connections to the reporting Postgres: named, bounded in every direction, and replaced when a
+//! secret changes.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use nightdrop_runtime::secret::SecretError;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Executor, Row};
+
+use crate::config;
+
+/// What every session sets, so that a consumer that hangs or dies holds nobody up for long.
+///
+/// `statement_timeout` is lifted around a COPY, which takes as long as its file does.
+const SESSION: &str = "SELECT
+    set_config('TimeZone', 'UTC', false),
+    set_config('statement_timeout', '60s', false),
+    set_config('lock_timeout', '5s', false),
+    set_config('idle_in_transaction_session_timeout', '60s', false),
+    set_config('client_connection_check_interval', '5s', false),
+    set_config('tcp_keepalives_idle', '30', false),
+    set_config('tcp_keepalives_interval', '10', false),
+    set_config('tcp_keepalives_count', '3', false)";
+
+/// The reporting Postgres.
+#[derive(Debug)]
+pub struct Database {
+    pool: PgPool,
+    settings: config::Postgres,
+    application_name: String,
+    password: Mutex<Option<SecretString>>,
+}
+
+/// Why there is no way to Postgres at all: a matter of configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The password could not be read.
+    #[error("[postgres] password: {0}")]
+    Secret(#[from] SecretError),
+    /// The URL is wrong.
+    #[error("[postgres] url: {0}")]
+    Url(#[from] nightdrop_runtime::postgres::OptionsError),
+}
+
+impl Database {
+    /// Makes the pool, and connects to nothing yet: Postgres may well be away when the consumer starts.
+    ///
+    /// # Errors
+    /// When the configuration says nothing that could be connected to.
+    pub fn open(settings: &config::Postgres, worker: &str) -> Result<Self, Error> {
+        let application_name = format!("nightdrop/{worker}");
+        let password = settings
+            .password
+            .as_ref()
+            .map(|secret| secret.read())
+            .transpose()?;
+        let options = options(settings, password.as_ref(), &application_name)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(8)
+            .acquire_timeout(Duration::from_secs(10))
+            .idle_timeout(Duration::from_secs(300))
+            .after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(SESSION).await.map(drop) })
+            })
+            .connect_lazy_with(options);
+        Ok(Self {
+            pool,
+            settings: settings.clone(),
+            application_name,
+            password: Mutex::new(password),
+        })
+    }
+
+    /// The pool.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Reads the password again, and takes it for new connections if it has changed.
+    ///
+    /// # Errors
+    /// When it can't be read any more.
+    pub fn refresh(&self) -> Result<(), Error> {
+        let Some(secret) = &self.settings.password else {
+            return Ok(());
+        };
+        let now = secret.read()?;
+        let mut known = self
+            .password
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let same = known
+            .as_ref()
+            .is_some_and(|known| known.expose_secret() == now.expose_secret());
+        if !same {
+            self.pool.set_connect_options(options(
+                &self.settings,
+                Some(&now),
+                &self.application_name,
+            )?);
+            *known = Some(now);
+        }
+        Ok(())
+    }
+
+    /// Whether Postgres answers.
+    ///
+    /// # Errors
+    /// What kept it from answering.
+    pub async fn ping(&self) -> Result<(), sqlx::Error> {
+        sqlx::query("SELECT 1")
+            .fetch_one(&self.pool)
+            .await
+            .map(|row| drop(row.try_get::<i32, _>(0)))
+    }
+}
+
+/// Statements are prepared without a name, so that a pooler in transaction mode may stand between.
+fn options(
+    settings: &config::Postgres,
+    password: Option<&SecretString>,
+    application_name: &str,
+) -> Result<PgConnectOptions, Error> {
+    Ok(
+        nightdrop_runtime::postgres::options(&settings.url, password, application_name)?
+            .statement_cache_capacity(0),
+    )
+}
+
+/// This consumer's name, in the ledger and among Postgres's sessions: host, process, and something
+/// that no other has, for process ids come again.
+pub fn worker_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host: String = host
+        .trim()
+        .chars()
+        .filter(char::is_ascii_graphic)
+        .take(30)
+        .collect();
+    let host = if host.is_empty() {
+        "consumer"
+    } else {
+        host.as_str()
+    };
+    format!(
+        "{host}-{}-{:04x}",
+        std::process::id(),
+        rand::random::<u16>()
+    )
+}

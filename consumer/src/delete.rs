@@ -1,0 +1,66 @@
+//! Deletes from the bucket what a fresh read of the ledger says is safe, in bulk, for as long as it takes.
+
+use nightdrop_bucket::Error as BucketError;
+use nightdrop_schema::Key;
+
+use crate::consumer::Consumer;
+use crate::ledger::deletion::{confirm, decided, postpone};
+use crate::remedy::Remedy;
+use crate::sqlstate;
+
+/// What one bulk request takes.
+const LIMIT: i64 = 1000;
+
+/// Why nothing was deleted this time: it will be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bucket is away, or refuses.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// The ledger can't be read or written.
+    #[error("ledger: {0}")]
+    Ledger(#[from] sqlx::Error),
+}
+
+impl Error {
+    /// What is to be done. A DELETE that is refused costs room in the bucket and nothing else.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Bucket(_) => Remedy::Retry,
+            Self::Ledger(error) => match sqlstate::remedy(error) {
+                Remedy::Park | Remedy::Pause => Remedy::Halt,
+                other => other,
+            },
+        }
+    }
+}
+
+/// Deletes up to 1,000 objects and gives how many there were to delete.
+///
+/// # Errors
+/// When the bucket or Postgres is away: what was deleted is deleted once more later, which does no harm.
+pub async fn pass(consumer: &Consumer) -> Result<usize, Error> {
+    let mut transaction = consumer.pool().begin().await?;
+    let objects = decided(&mut transaction, LIMIT).await?;
+    if objects.is_empty() {
+        return Ok(0);
+    }
+    let keys: Vec<Key> = objects.iter().map(|object| object.key.clone()).collect();
+    let answers = consumer.bucket.delete(&keys).await?;
+    let (mut gone, mut refused) = (Vec::with_capacity(objects.len()), Vec::new());
+    for (object, answer) in objects.iter().zip(answers) {
+        match answer {
+            Ok(()) => gone.push(object.id),
+            Err(error) => {
+                tracing::warn!(key = %object.key, %error, "loaded, but not deleted yet: it is tried again");
+                refused.push(object.id);
+            }
+        }
+    }
+    confirm(&mut transaction, &gone).await?;
+    if !refused.is_empty() {
+        postpone(&mut transaction, &refused).await?;
+    }
+    transaction.commit().await?;
+    Ok(objects.len())
+}

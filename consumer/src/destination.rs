@@ -1,0 +1,410 @@
+//! Finds or makes the table that a result goes to, in a short transaction of its own before the load,
+//! under an advisory lock on the table, and never waiting long for anyone who reads it.
+
+use std::collections::BTreeMap;
+
+use nightdrop_schema::{Header, Job, Mode, Producer};
+use sqlx::postgres::PgPool;
+use sqlx::{AssertSqlSafe, PgTransaction, Row};
+
+use crate::config::Route;
+use crate::ledger::verdict::Reason;
+use crate::remedy::Remedy;
+use crate::sqlstate;
+use crate::table::{self, Name};
+
+/// The table that a job's results go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Its name.
+    pub name: Name,
+    /// Named by a route: its columns are its owner's.
+    pub routed: bool,
+    /// Its own columns, without the service columns.
+    pub columns: Vec<String>,
+}
+
+/// Why a result has no table to go to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// This result can't go there, whatever is done: its file is parked.
+    #[error("{}", .0.sentence)]
+    Unfit(Reason),
+    /// Nothing of this job can go there until a person has looked: the job rests.
+    #[error("{0}")]
+    Blocked(String),
+    /// Postgres refused a statement, or is away.
+    #[error("table for {producer}/{job}: {source}")]
+    Postgres {
+        /// Whose.
+        producer: Producer,
+        /// Which job's.
+        job: Job,
+        /// What Postgres says.
+        source: sqlx::Error,
+    },
+}
+
+impl Error {
+    /// What is to be done.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Unfit(_) => Remedy::Park,
+            Self::Blocked(_) => Remedy::Pause,
+            // No row is at fault where none was written: what looks like data (a schema made twice at
+            // the same time is 23505) is weather here.
+            Self::Postgres { source, .. } => match sqlstate::remedy(source) {
+                Remedy::Park => Remedy::Retry,
+                other => other,
+            },
+        }
+    }
+}
+
+/// Finds the table of this producer's job and makes it fit for this result: made if there is none,
+/// extended if it lacks columns and is the producer's own.
+///
+/// # Errors
+/// When the result doesn't fit its table, the table isn't ours, or Postgres refuses.
+pub async fn settle(
+    pool: &PgPool,
+    producer: &Producer,
+    job: &Job,
+    header: &Header,
+    routes: &[Route],
+) -> Result<Destination, Error> {
+    let settlement = Settlement {
+        producer,
+        job,
+        header,
+        routes,
+    };
+    settlement.run(pool).await
+}
+
+struct Settlement<'a> {
+    producer: &'a Producer,
+    job: &'a Job,
+    header: &'a Header,
+    routes: &'a [Route],
+}
+
+/// What the ledger says of a job.
+struct Known {
+    name: Name,
+    mode: String,
+    primary_key: Vec<String>,
+}
+
+impl Settlement<'_> {
+    async fn run(&self, pool: &PgPool) -> Result<Destination, Error> {
+        let mut transaction = pool.begin().await.map_err(|source| self.postgres(source))?;
+        let destination = self.steps(&mut transaction).await?;
+        transaction
+            .commit()
+            .await
+            .map_err(|source| self.postgres(source))?;
+        Ok(destination)
+    }
+
+    async fn steps(&self, transaction: &mut PgTransaction<'_>) -> Result<Destination, Error> {
+        self.execute(transaction, "SET LOCAL lock_timeout = '2s'")
+            .await?;
+        let known = self.known(transaction).await?;
+        let name = match &known {
+            Some(known) => {
+                self.same_as_before(known).map_err(Error::Unfit)?;
+                known.name.clone()
+            }
+            None => self
+                .routed()
+                .unwrap_or_else(|| Name::of(self.producer, self.job)),
+        };
+        self.lock(transaction, &name).await?;
+        let routed = self.find_or_make(transaction, &name).await?;
+        let mut columns = self.columns(transaction, &name).await?;
+        for (service, ty) in table::SERVICE {
+            if columns.remove(service).as_deref() != Some(ty) {
+                return Err(Error::Blocked(format!(
+                    "{name} has no column {service} of type {ty}, which every report table has; add it: ALTER TABLE {} ADD COLUMN {service} {ty}",
+                    name.quoted()
+                )));
+            }
+        }
+        let missing =
+            table::missing_columns(&name, self.header, &columns, routed).map_err(Error::Unfit)?;
+        for column in missing {
+            for statement in table::add(&name, column) {
+                self.execute(transaction, &statement).await?;
+            }
+            columns.insert(column.name.to_string(), column.ty.postgres().to_owned());
+        }
+        if let Mode::Upsert { primary_key } = &self.header.mode {
+            let key: Vec<&str> = primary_key.iter().map(AsRef::as_ref).collect();
+            self.check_unique(transaction, &name, &key).await?;
+        }
+        if known.is_none() {
+            self.write_down(transaction, &name).await?;
+        }
+        Ok(Destination {
+            name,
+            routed,
+            columns: columns.into_keys().collect(),
+        })
+    }
+
+    async fn known(&self, transaction: &mut PgTransaction<'_>) -> Result<Option<Known>, Error> {
+        let row = sqlx::query(
+            "SELECT table_schema, table_name, mode, primary_key FROM nightdrop.job
+             WHERE producer = $1 AND job = $2",
+        )
+        .bind(self.producer.as_str())
+        .bind(self.job.as_str())
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(|source| self.postgres(source))?;
+        row.map(|row| {
+            Ok(Known {
+                name: Name {
+                    schema: row.try_get(0)?,
+                    table: row.try_get(1)?,
+                },
+                mode: row.try_get(2)?,
+                primary_key: row.try_get(3)?,
+            })
+        })
+        .transpose()
+        .map_err(|source| self.postgres(source))
+    }
+
+    /// A job keeps its mode and its key: rows that were loaded by one rule can't be judged by another.
+    fn same_as_before(&self, known: &Known) -> Result<(), Reason> {
+        let mode = self.header.mode.as_str();
+        if known.mode != mode {
+            return Err(Reason::new(
+                "changed_mode",
+                format!(
+                    "mode is {mode} here and {} in every result of {}/{} before; give it its old mode again, or drop it as another job",
+                    known.mode, self.producer, self.job,
+                ),
+            ));
+        }
+        let key: Vec<&str> = match &self.header.mode {
+            Mode::Upsert { primary_key } => primary_key.iter().map(AsRef::as_ref).collect(),
+            Mode::Append | Mode::Replace { .. } => Vec::new(),
+        };
+        if known.primary_key != key {
+            return Err(Reason::new(
+                "changed_key",
+                format!(
+                    "primary_key is ({}) here and ({}) in every result of {}/{} before; give it its old key again, or drop it as another job",
+                    key.join(", "),
+                    known.primary_key.join(", "),
+                    self.producer,
+                    self.job,
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    fn routed(&self) -> Option<Name> {
+        let route = self
+            .routes
+            .iter()
+            .find(|route| route.takes(self.producer, self.job))?;
+        Some(route.table.clone())
+    }
+
+    /// One consumer at a time makes or changes a table; the schema's lock keeps two tables of a new
+    /// schema from making it at once.
+    async fn lock(&self, transaction: &mut PgTransaction<'_>, name: &Name) -> Result<(), Error> {
+        sqlx::query(
+            "SELECT pg_advisory_xact_lock(hashtextextended('nightdrop schema ' || $1, 0)),
+                    pg_advisory_xact_lock(hashtextextended('nightdrop table ' || $1 || '.' || $2, 0))",
+        )
+        .bind(&name.schema)
+        .bind(&name.table)
+        .execute(&mut **transaction)
+        .await
+        .map(drop)
+        .map_err(|source| self.postgres(source))
+    }
+
+    /// Gives whether the table is a route's.
+    async fn find_or_make(
+        &self,
+        transaction: &mut PgTransaction<'_>,
+        name: &Name,
+    ) -> Result<bool, Error> {
+        let row = sqlx::query(
+            "SELECT (SELECT routed FROM nightdrop.destination d WHERE d.table_schema = $1 AND d.table_name = $2),
+                    EXISTS (SELECT FROM pg_namespace WHERE nspname = $1),
+                    EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                            WHERE n.nspname = $1 AND c.relname = $2)",
+        )
+        .bind(&name.schema)
+        .bind(&name.table)
+        .fetch_one(&mut **transaction)
+        .await
+        .map_err(|source| self.postgres(source))?;
+        let parts = (|| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))();
+        let (ours, schema_there, there): (Option<bool>, bool, bool) =
+            parts.map_err(|source| self.postgres(source))?;
+        let routed = ours.unwrap_or_else(|| self.routed().as_ref() == Some(name));
+        match (ours, there) {
+            (Some(_), false) => {
+                return Err(Error::Blocked(format!(
+                    "{name} is gone, to which results were loaded before; bring it back, or retire {} {}",
+                    self.producer, self.job
+                )));
+            }
+            (None, true) if !routed => {
+                return Err(Error::Blocked(format!(
+                    "{name} is there already and was not made for these results; rename it, or let it have them by a [[route]] with table = \"{name}\"",
+                )));
+            }
+            _ => {}
+        }
+        if !there {
+            if !schema_there {
+                let statement = format!("CREATE SCHEMA {}", table::identifier(&name.schema));
+                self.execute(transaction, &statement).await?;
+            }
+            let origin = if routed {
+                format!("Results of the job {}, loaded by Nightdrop.", self.job)
+            } else {
+                format!(
+                    "Results of the job {} of {}, loaded by Nightdrop.",
+                    self.job, self.producer
+                )
+            };
+            for statement in table::create(name, self.header, &origin) {
+                self.execute(transaction, &statement).await?;
+            }
+        }
+        sqlx::query(
+            "INSERT INTO nightdrop.destination (table_schema, table_name, routed) VALUES ($1, $2, $3)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(&name.schema)
+        .bind(&name.table)
+        .bind(routed)
+        .execute(&mut **transaction)
+        .await
+        .map_err(|source| self.postgres(source))?;
+        Ok(routed)
+    }
+
+    async fn columns(
+        &self,
+        transaction: &mut PgTransaction<'_>,
+        name: &Name,
+    ) -> Result<BTreeMap<String, String>, Error> {
+        let rows = sqlx::query(
+            "SELECT a.attname::text, format_type(a.atttypid, NULL)
+             FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped
+               AND a.attgenerated = ''",
+        )
+        .bind(&name.schema)
+        .bind(&name.table)
+        .fetch_all(&mut **transaction)
+        .await
+        .map_err(|source| self.postgres(source))?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect::<Result<_, _>>()
+            .map_err(|source| self.postgres(source))
+    }
+
+    /// An upsert rests on a unique index over exactly the producer and the key.
+    async fn check_unique(
+        &self,
+        transaction: &mut PgTransaction<'_>,
+        name: &Name,
+        key: &[&str],
+    ) -> Result<(), Error> {
+        let wanted: Vec<&str> = ["_producer"]
+            .into_iter()
+            .chain(key.iter().copied())
+            .collect();
+        let there: bool = sqlx::query(
+            "SELECT EXISTS (
+                 SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+                 WHERE n.nspname = $1 AND c.relname = $2 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+                   AND (SELECT array_agg(a.attname::text ORDER BY a.attname::text)
+                        FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey))
+                     = (SELECT array_agg(w ORDER BY w) FROM unnest($3::text[]) w))",
+        )
+        .bind(&name.schema)
+        .bind(&name.table)
+        .bind(&wanted)
+        .fetch_one(&mut **transaction)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(|source| self.postgres(source))?;
+        if there {
+            return Ok(());
+        }
+        Err(Error::Blocked(format!(
+            "{name} has no unique index that tells the rows of an upsert apart; make it: CREATE UNIQUE INDEX ON {} ({})",
+            name.quoted(),
+            table::conflict_target(key.iter().copied()),
+        )))
+    }
+
+    async fn write_down(
+        &self,
+        transaction: &mut PgTransaction<'_>,
+        name: &Name,
+    ) -> Result<(), Error> {
+        let key: Vec<&str> = match &self.header.mode {
+            Mode::Upsert { primary_key } => primary_key.iter().map(AsRef::as_ref).collect(),
+            Mode::Append | Mode::Replace { .. } => Vec::new(),
+        };
+        let done = sqlx::query(
+            "INSERT INTO nightdrop.job (producer, job, table_schema, table_name, mode, primary_key)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(self.producer.as_str())
+        .bind(self.job.as_str())
+        .bind(&name.schema)
+        .bind(&name.table)
+        .bind(self.header.mode.as_str())
+        .bind(&key)
+        .execute(&mut **transaction)
+        .await;
+        match done {
+            Ok(_) => Ok(()),
+            Err(sqlx::Error::Database(error)) if error.constraint() == Some("job_one_a_table") => {
+                Err(Error::Blocked(format!(
+                    "another job of {} goes to {name} already; a table takes one job of a producer: route {} elsewhere",
+                    self.producer, self.job
+                )))
+            }
+            Err(source) => Err(self.postgres(source)),
+        }
+    }
+
+    /// Runs a statement whose names went through [`table::identifier`].
+    async fn execute(
+        &self,
+        transaction: &mut PgTransaction<'_>,
+        statement: &str,
+    ) -> Result<(), Error> {
+        sqlx::query(AssertSqlSafe(statement.to_owned()))
+            .execute(&mut **transaction)
+            .await
+            .map(drop)
+            .map_err(|source| self.postgres(source))
+    }
+
+    fn postgres(&self, source: sqlx::Error) -> Error {
+        Error::Postgres {
+            producer: self.producer.clone(),
+            job: self.job.clone(),
+            source,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What this process knows of report tables: a result that looks like the one before it needs no look
+//! at the catalog. Whatever goes wrong with a job makes it forget that job's.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use nightdrop_schema::{Header, Job, Mode, Producer};
+
+use crate::consumer::Consumer;
+use crate::destination::{self, Destination};
+
+/// The last result's shape and table for each job.
+#[derive(Debug, Default)]
+pub struct Destinations(Mutex<HashMap<(Producer, Job), (Header, Destination)>>);
+
+impl Destinations {
+    /// The table for this result: the known one if the result looks like the last, else settled anew.
+    ///
+    /// # Errors
+    /// As [`destination::settle`].
+    pub async fn find(
+        &self,
+        consumer: &Consumer,
+        producer: &Producer,
+        job: &Job,
+        header: &Header,
+    ) -> Result<Destination, destination::Error> {
+        let whose = (producer.clone(), job.clone());
+        let known = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&whose)
+            .cloned();
+        if let Some((last, destination)) = known
+            && alike(&last, header)
+        {
+            return Ok(destination);
+        }
+        let routes = &consumer.config.routes;
+        let destination =
+            destination::settle(consumer.pool(), producer, job, header, routes).await?;
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(whose, (header.clone(), destination.clone()));
+        Ok(destination)
+    }
+
+    /// Asks Postgres at the next result of this job.
+    pub fn forget(&self, producer: &Producer, job: &Job) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&(producer.clone(), job.clone()));
+    }
+}
+
+fn alike(one: &Header, other: &Header) -> bool {
+    let same_mode = match (&one.mode, &other.mode) {
+        (Mode::Append, Mode::Append) | (Mode::Replace { .. }, Mode::Replace { .. }) => true,
+        (Mode::Upsert { primary_key: one }, Mode::Upsert { primary_key: other }) => one == other,
+        _ => false,
+    };
+    same_mode
+        && one.columns.len() == other.columns.len()
+        && one
+            .columns
+            .iter()
+            .zip(&other.columns)
+            .all(|(a, b)| a.name == b.name && a.ty == b.ty)
+}

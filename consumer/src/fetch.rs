@@ -1,0 +1,150 @@
+//! A small file out of the bucket and decoded, or word of what kept it from being so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use nightdrop_bucket::{Bucket, Error as BucketError, Fault};
+use nightdrop_schema::Caps;
+use tokio::sync::Semaphore;
+
+use crate::decode::{self, Decoded, Whole};
+use crate::ledger::claim::File;
+use crate::ledger::verdict::{Reason, State, Verdict};
+use crate::load::batch::Ready;
+use crate::remedy::Remedy;
+
+/// How long a file that the bucket won't give waits before it is asked for again.
+pub const HELD_FOR: Duration = Duration::from_secs(3600);
+
+/// What came of fetching a file.
+#[derive(Debug)]
+pub enum Fetched {
+    /// It can be loaded.
+    Ready(Box<Ready>),
+    /// It carries no rows.
+    Note(Box<Verdict>),
+    /// It is bad: to be parked, with its bytes at hand.
+    Bad(i64, Reason, Bytes),
+    /// It can't be read, or is no longer there.
+    Settled(Box<Verdict>),
+    /// More rows than a batch holds: a matter for the lane of streams.
+    Large(i64),
+    /// The bucket is away: nothing is known of this file.
+    Away(BucketError),
+}
+
+/// What fetching needs. Cheap to clone.
+#[derive(Clone)]
+pub struct Fetch {
+    /// The drop box.
+    pub bucket: Bucket,
+    /// What a file may ask for.
+    pub caps: Caps,
+    /// Permits for stored bytes in memory, in KiB.
+    pub memory: Arc<Semaphore>,
+    /// How many bytes of rows a batch takes of one file.
+    pub whole: usize,
+}
+
+impl Fetch {
+    /// Fetches and decodes one file.
+    pub async fn run(&self, file: File) -> Fetched {
+        let wanted = u32::try_from(file.size.div_ceil(1024)).unwrap_or(u32::MAX);
+        // Never closed, and a file that is larger than all memory is the stream lane's.
+        let _permit = self.memory.acquire_many(wanted.max(1)).await;
+        let stored = match self.bucket.get(&file.key, &file.etag).await {
+            Ok(stored) => stored,
+            Err(error) => return unread(file.id, error),
+        };
+        let (caps, limit) = (self.caps.clone(), self.whole);
+        let decoded = tokio::task::spawn_blocking(move || {
+            let mut whole = Whole {
+                limit,
+                ..Whole::default()
+            };
+            let decoded = decode::decode(&file, &stored[..], &caps, &mut whole);
+            (file, stored, whole.rows, decoded)
+        });
+        match decoded.await {
+            Ok((file, stored, rows, decoded)) => sort(file, stored, rows, decoded),
+            // A panic is a bug of ours; the file must not vanish with it.
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+}
+
+fn sort(
+    file: File,
+    stored: Bytes,
+    rows: Vec<u8>,
+    decoded: Result<Decoded, decode::Error>,
+) -> Fetched {
+    match decoded {
+        Ok(Decoded {
+            content,
+            note: Some(note),
+        }) => {
+            let verdict = Verdict {
+                reason: Some(note),
+                ..Verdict::read(file.id, State::Noted, content)
+            };
+            Fetched::Note(Box::new(verdict))
+        }
+        Ok(Decoded {
+            content,
+            note: None,
+        }) => match content.header.clone() {
+            Some(header) => Fetched::Ready(Box::new(Ready {
+                file,
+                content,
+                header,
+                rows,
+            })),
+            None => Fetched::Large(file.id),
+        },
+        Err(decode::Error::Bad(reason)) => Fetched::Bad(file.id, reason, stored),
+        Err(decode::Error::Large | decode::Error::Unwanted) => Fetched::Large(file.id),
+    }
+}
+
+/// What is to be done about a GET that failed.
+pub fn remedy(fault: Fault) -> Remedy {
+    match fault {
+        Fault::Unreachable | Fault::TimedOut | Fault::Busy | Fault::Io => Remedy::Retry,
+        Fault::NotFound | Fault::Changed => Remedy::Park,
+        Fault::Forbidden | Fault::Refused => Remedy::Hold,
+        Fault::Unauthenticated | Fault::NoBucket | Fault::Settings => Remedy::Halt,
+    }
+}
+
+/// A GET that failed: the object is gone, or is refused, or the bucket is away.
+pub fn unread(file: i64, error: BucketError) -> Fetched {
+    match (error.fault(), remedy(error.fault())) {
+        (Fault::NotFound, _) => Fetched::Settled(Box::new(Verdict::because(
+            file,
+            State::Missing,
+            Reason::new(
+                "gone",
+                "it is no longer in the bucket, though nobody of ours deleted it",
+            ),
+        ))),
+        (Fault::Changed, _) => Fetched::Settled(Box::new(Verdict::because(
+            file,
+            State::Missing,
+            Reason::new(
+                "replaced",
+                "another object was put under this key before this one was loaded",
+            ),
+        ))),
+        (_, Remedy::Hold) => Fetched::Settled(Box::new(Verdict {
+            retry_in: Some(HELD_FOR),
+            ..Verdict::because(
+                file,
+                State::Held,
+                Reason::new("unreadable", error.to_string()),
+            )
+        })),
+        _ => Fetched::Away(error),
+    }
+}

@@ -1,0 +1,243 @@
+//! Small files, some hundreds at a time: fetched and decoded at once, loaded in one commit.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream;
+use nightdrop_bucket::Error as BucketError;
+use nightdrop_schema::{Job, Producer};
+
+use super::lease::Lease;
+use super::{Error, Progress, give_back};
+use crate::consumer::Consumer;
+use crate::destination::{self, Destination};
+use crate::fetch::Fetched;
+use crate::ledger::claim::{self, Claim, File, Lane};
+use crate::ledger::pause;
+use crate::ledger::verdict::{Reason, Verdict};
+use crate::load::batch::{Group, Loaded, Ready, load};
+use crate::park;
+use crate::remedy::Remedy;
+
+/// So many GETs at once.
+const FETCHES: usize = 64;
+
+/// Once a batch holds so many bytes of rows, the rest of its files is given back.
+const ROWS: usize = 24 * 1024 * 1024;
+
+/// Claims a batch and sees it through.
+///
+/// # Errors
+/// When the bucket or Postgres is away; what has no verdict by then is given back.
+pub async fn pass(consumer: &Consumer) -> Result<Progress, Error> {
+    let settings = &consumer.config.load;
+    let lane = Lane::Batch(settings.batch_files);
+    let claim = claim::claim(consumer.pool(), lane, &consumer.worker, settings.lease).await?;
+    if claim.files.is_empty() {
+        return Ok(Progress::default());
+    }
+    let lease = Lease::keep(consumer.pool(), claim.token, settings.lease);
+    let done = work(consumer, &claim).await;
+    drop(lease);
+    if !matches!(done, Ok(decided) if decided == claim.files.len()) {
+        give_back(consumer, claim.token, Duration::ZERO).await;
+    }
+    Ok(Progress {
+        claimed: claim.files.len(),
+        decided: done?,
+    })
+}
+
+/// The files of a claim, sorted by what came of fetching them.
+#[derive(Default)]
+struct Sorted {
+    ready: Vec<Ready>,
+    verdicts: Vec<Verdict>,
+    bad: Vec<(i64, Reason, Bytes)>,
+    large: Vec<i64>,
+    away: Option<BucketError>,
+}
+
+async fn work(consumer: &Consumer, claim: &Claim) -> Result<usize, Error> {
+    let Sorted {
+        ready,
+        verdicts,
+        bad,
+        large,
+        away,
+    } = fetch(consumer, &claim.files).await;
+    let mut decided = 0;
+
+    // Good files first: what is bad never delays them.
+    let mut unfit = Vec::new();
+    let groups = group(consumer, ready, &mut unfit).await?;
+    if !groups.is_empty() {
+        let loaded = load(
+            consumer.pool(),
+            claim.token,
+            &groups,
+            consumer.config.load.clock_skew,
+        )
+        .await?;
+        decided += loaded.decided;
+        consumer.loaded(loaded.decided, loaded.rows);
+        settle(consumer, loaded, &mut unfit).await?;
+    }
+    drop(groups);
+
+    for (_, reason, _) in &bad {
+        tracing::warn!(reason = reason.name, error = %reason.sentence, "parking a file");
+    }
+    if !verdicts.is_empty() || !bad.is_empty() {
+        decided += park::decide(consumer.pool(), claim.token, verdicts, bad).await?;
+    }
+    if !large.is_empty() {
+        claim::send_to_stream(consumer.pool(), claim.token, &large).await?;
+        decided += large.len();
+        consumer.streams.notify_one();
+    }
+    decided += park_unfit(consumer, claim, unfit).await?;
+    match away {
+        Some(error) => Err(error.into()),
+        None => Ok(decided),
+    }
+}
+
+/// Fetches and decodes until all are there, memory is full, or the bucket is away.
+async fn fetch(consumer: &Consumer, files: &[File]) -> Sorted {
+    let mut sorted = Sorted::default();
+    let mut rows = 0;
+    let fetches = files.iter().cloned().map(|file| {
+        let fetch = consumer.fetch.clone();
+        async move { fetch.run(file).await }
+    });
+    let mut fetched = stream::iter(fetches).buffer_unordered(FETCHES);
+    while let Some(one) = fetched.next().await {
+        match one {
+            Fetched::Ready(ready) => {
+                rows += ready.rows.len();
+                sorted.ready.push(*ready);
+            }
+            Fetched::Note(verdict) | Fetched::Settled(verdict) => sorted.verdicts.push(*verdict),
+            Fetched::Bad(id, reason, stored) => {
+                rows += stored.len();
+                sorted.bad.push((id, reason, stored));
+            }
+            Fetched::Large(id) => sorted.large.push(id),
+            Fetched::Away(error) => {
+                sorted.away = Some(error);
+                break;
+            }
+        }
+        if rows > ROWS || consumer.stop.is_cancelled() {
+            break;
+        }
+    }
+    sorted
+}
+
+/// Groups the files by job, each with the table that its rows go to.
+async fn group(
+    consumer: &Consumer,
+    mut ready: Vec<Ready>,
+    unfit: &mut Vec<(i64, Reason)>,
+) -> Result<Vec<Group>, Error> {
+    ready.sort_by_key(|ready| (ready.content.as_of, ready.file.id));
+    let mut groups: BTreeMap<(Producer, Job), Group> = BTreeMap::new();
+    let mut paused = BTreeSet::new();
+    for ready in ready {
+        let (producer, job) = (
+            ready.file.key.producer().clone(),
+            ready.file.key.job().clone(),
+        );
+        let whose = (producer.clone(), job.clone());
+        if paused.contains(&whose) {
+            continue;
+        }
+        match consumer
+            .destinations
+            .find(consumer, &producer, &job, &ready.header)
+            .await
+        {
+            Ok(destination) => add(&mut groups, whose, destination, ready),
+            Err(destination::Error::Unfit(reason)) => unfit.push((ready.file.id, reason)),
+            Err(error) if error.remedy() == Remedy::Pause => {
+                rest(consumer, &producer, &job, &error.to_string()).await?;
+                groups.remove(&whose);
+                paused.insert(whose);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(groups.into_values().collect())
+}
+
+fn add(
+    groups: &mut BTreeMap<(Producer, Job), Group>,
+    whose: (Producer, Job),
+    destination: Destination,
+    ready: Ready,
+) {
+    let (producer, job) = whose.clone();
+    let group = groups.entry(whose).or_insert_with(|| Group {
+        producer,
+        job,
+        destination: destination.clone(),
+        files: Vec::new(),
+    });
+    // A later file may have brought new columns.
+    group.destination = destination;
+    group.files.push(ready);
+}
+
+/// Lets the jobs rest whose tables refused, and takes over what is to be parked.
+async fn settle(
+    consumer: &Consumer,
+    loaded: Loaded,
+    unfit: &mut Vec<(i64, Reason)>,
+) -> Result<(), Error> {
+    for (producer, job, error) in &loaded.refused {
+        rest(consumer, producer, job, error).await?;
+    }
+    unfit.extend(loaded.unfit);
+    Ok(())
+}
+
+/// A job rests, and what we think we know of its table is forgotten.
+pub(super) async fn rest(
+    consumer: &Consumer,
+    producer: &Producer,
+    job: &Job,
+    error: &str,
+) -> Result<(), Error> {
+    tracing::warn!(%producer, %job, error, "the report table refuses: this job rests, all others go on");
+    consumer.destinations.forget(producer, job);
+    pause::pause(consumer.pool(), producer, job, error).await?;
+    Ok(())
+}
+
+async fn park_unfit(
+    consumer: &Consumer,
+    claim: &Claim,
+    unfit: Vec<(i64, Reason)>,
+) -> Result<usize, Error> {
+    let files: HashMap<i64, &File> = claim.files.iter().map(|file| (file.id, file)).collect();
+    let mut parked = 0;
+    for (id, reason) in unfit {
+        let Some(file) = files.get(&id) else { continue };
+        tracing::warn!(key = %file.key, reason = reason.name, error = %reason.sentence, "parking a file");
+        park::park(
+            consumer.pool(),
+            &consumer.bucket,
+            claim.token,
+            file,
+            reason,
+            consumer.config.load.park_up_to,
+        )
+        .await?;
+        parked += 1;
+    }
+    Ok(parked)
+}

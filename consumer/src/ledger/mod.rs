@@ -1,0 +1,20 @@
+//! The consumer's own tables, one file for each thing that is done with them: the statements stand
+//! close to the types that they fill. Nothing here knows the bucket or the report tables.
+
+pub mod claim;
+pub mod deletion;
+pub mod parked;
+pub mod pause;
+pub mod sighting;
+pub mod summary;
+pub mod verdict;
+
+use chrono::{DateTime, Utc};
+use nightdrop_schema::Timestamptz;
+
+/// The same instant, as the driver binds it.
+pub(crate) fn instant(time: Timestamptz) -> DateTime<Utc> {
+    time.unix_micros()
+        .and_then(DateTime::from_timestamp_micros)
+        .unwrap_or(DateTime::<Utc>::MAX_UTC)
+}

@@ -1,0 +1,29 @@
+//! Jobs whose report table refuses: they rest a while, longer each time, and everyone else goes on.
+
+use nightdrop_schema::{Job, Producer};
+use sqlx::postgres::PgPool;
+
+/// Lets a job rest: 5 s after its first failure, twice as long after each further one, at most 15 minutes.
+///
+/// # Errors
+/// When Postgres refuses or is away.
+pub async fn pause(
+    pool: &PgPool,
+    producer: &Producer,
+    job: &Job,
+    error: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO nightdrop.pause AS p (producer, job, until, error)
+         VALUES ($1, $2, now() + interval '5 s', $3)
+         ON CONFLICT (producer, job) DO UPDATE
+         SET failures = p.failures + 1, error = excluded.error,
+             until = now() + least(interval '15 min', interval '5 s' * 2 ^ least(p.failures, 10))",
+    )
+    .bind(producer.as_str())
+    .bind(job.as_str())
+    .bind(error)
+    .execute(pool)
+    .await
+    .map(drop)
+}

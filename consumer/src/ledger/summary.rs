@@ -1,0 +1,154 @@
+//! What `status` shows: a look at the whole ledger, in a handful of statements.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::Row;
+use sqlx::postgres::{PgPool, PgRow};
+
+/// One job of one producer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JobSummary {
+    /// Whose.
+    pub producer: String,
+    /// Which.
+    pub job: String,
+    /// Its table, once it has one.
+    pub table: Option<String>,
+    /// `append`, `replace` or `upsert`, once a result was loaded.
+    pub mode: Option<String>,
+    /// The newest instant that a loaded result is as of.
+    pub as_of: Option<DateTime<Utc>>,
+    /// When the last result was loaded.
+    pub loaded_at: Option<DateTime<Utc>>,
+    /// Results loaded.
+    pub loaded: i64,
+    /// Rows loaded.
+    pub rows: i64,
+    /// Files waiting to be loaded.
+    pub waiting: i64,
+    /// Files parked.
+    pub parked: i64,
+    /// Files held in the bucket.
+    pub held: i64,
+    /// Why it rests, if it does.
+    pub paused: Option<String>,
+}
+
+/// A file that is not in the reports and won't be by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// Its row in the ledger.
+    pub file: i64,
+    /// Its key in the bucket.
+    pub key: String,
+    /// `parked` or `held`.
+    pub state: String,
+    /// A short name to group by.
+    pub reason: String,
+    /// What is wrong and what to do.
+    pub error: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}
+
+/// The whole of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// By producer, then job.
+    pub jobs: Vec<JobSummary>,
+    /// Objects that are decided, but not yet deleted from the bucket.
+    pub to_delete: i64,
+    /// The latest parked and held files, at most 20.
+    pub troubles: Vec<Trouble>,
+}
+
+/// Reads the summary.
+///
+/// # Errors
+/// When Postgres is away, or the ledger isn't there.
+pub async fn read(pool: &PgPool) -> Result<Summary, sqlx::Error> {
+    let jobs = sqlx::query(
+        "WITH file AS (
+             SELECT producer, job,
+                    max(as_of) FILTER (WHERE state = 'loaded') AS as_of,
+                    max(decided_at) FILTER (WHERE state = 'loaded') AS loaded_at,
+                    count(*) FILTER (WHERE state = 'loaded') AS loaded,
+                    coalesce(sum(row_count) FILTER (WHERE state = 'loaded'), 0)::bigint AS rows,
+                    count(*) FILTER (WHERE state = 'waiting') AS waiting,
+                    count(*) FILTER (WHERE state = 'parked') AS parked,
+                    count(*) FILTER (WHERE state = 'held') AS held
+             FROM nightdrop.file WHERE producer IS NOT NULL GROUP BY producer, job)
+         SELECT f.*, j.table_schema || '.' || j.table_name AS table, j.mode, p.error AS paused
+         FROM file f
+         LEFT JOIN nightdrop.job j USING (producer, job)
+         LEFT JOIN nightdrop.pause p ON p.producer = f.producer AND p.job = f.job AND p.until > now()
+         ORDER BY f.producer, f.job",
+    )
+    .fetch_all(pool)
+    .await?
+    .iter()
+    .map(job)
+    .collect::<Result<_, _>>()?;
+    let to_delete = sqlx::query(
+        "SELECT count(*) FROM nightdrop.file WHERE gone_at IS NULL
+           AND state IN ('loaded', 'superseded', 'duplicate', 'parked', 'noted', 'dropped')",
+    )
+    .fetch_one(pool)
+    .await?
+    .try_get(0)?;
+    let troubles = sqlx::query(
+        "SELECT id, key, state, reason, error, decided_at FROM nightdrop.file
+         WHERE state IN ('parked', 'held') ORDER BY decided_at DESC, id DESC LIMIT 20",
+    )
+    .fetch_all(pool)
+    .await?
+    .iter()
+    .map(trouble)
+    .collect::<Result<_, _>>()?;
+    Ok(Summary {
+        jobs,
+        to_delete,
+        troubles,
+    })
+}
+
+fn job(row: &PgRow) -> Result<JobSummary, sqlx::Error> {
+    Ok(JobSummary {
+        producer: row.try_get("producer")?,
+        job: row.try_get("job")?,
+        table: row.try_get("table")?,
+        mode: row.try_get("mode")?,
+        as_of: row.try_get("as_of")?,
+        loaded_at: row.try_get("loaded_at")?,
+        loaded: row.try_get("loaded")?,
+        rows: row.try_get("rows")?,
+        waiting: row.try_get("waiting")?,
+        parked: row.try_get("parked")?,
+        held: row.try_get("held")?,
+        paused: row.try_get("paused")?,
+    })
+}
+
+fn trouble(row: &PgRow) -> Result<Trouble, sqlx::Error> {
+    Ok(Trouble {
+        file: row.try_get("id")?,
+        key: row.try_get("key")?,
+        state: row.try_get("state")?,
+        reason: row.try_get("reason")?,
+        error: row.try_get("error")?,
+        since: row.try_get("decided_at")?,
+    })
+}
+
+/// How many waiting files some consumer has claimed now.
+///
+/// # Errors
+/// When Postgres is away.
+pub async fn claimed(pool: &PgPool) -> Result<i64, sqlx::Error> {
+    sqlx::query(
+        "SELECT count(*) FROM nightdrop.file WHERE state = 'waiting' AND lease_until > now()",
+    )
+    .fetch_one(pool)
+    .await?
+    .try_get(0)
+}

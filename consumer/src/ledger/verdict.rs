@@ -1,0 +1,278 @@
+//! What became of a file, written in the same transaction as its rows.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use nightdrop_schema::{Header, Job, Mode, Producer, RunId, Timestamptz};
+use sqlx::{PgTransaction, Row};
+use uuid::Uuid;
+
+use super::claim::interval;
+use super::instant;
+
+/// Where a file's way ends, or rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its rows are in the report table.
+    Loaded,
+    /// Newer results cover all that it says.
+    Superseded,
+    /// The same run, with the same content, is loaded already.
+    Duplicate,
+    /// Its bytes and the reason are in Postgres.
+    Parked,
+    /// It stays in the bucket, with the reason.
+    Held,
+    /// It carried no rows: a canary, or word of a failed run.
+    Noted,
+    /// It is no longer in the bucket.
+    Missing,
+}
+
+impl State {
+    /// As the ledger writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Loaded => "loaded",
+            Self::Superseded => "superseded",
+            Self::Duplicate => "duplicate",
+            Self::Parked => "parked",
+            Self::Held => "held",
+            Self::Noted => "noted",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+/// What reading a file's body told.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// The exact instant that it is as of.
+    pub as_of: Timestamptz,
+    /// SHA-256 of the inflated body.
+    pub hash: [u8; 32],
+    /// How many rows.
+    pub rows: u64,
+    /// What a result says of itself; none for a note.
+    pub header: Option<Header>,
+}
+
+/// Why a file is parked or held: a short name to group by, and the sentence that a person reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// Such as `contract` or `changed_mode`.
+    pub name: &'static str,
+    /// What is wrong, where, and what to do.
+    pub sentence: String,
+}
+
+impl Reason {
+    /// A reason of this name.
+    pub fn new(name: &'static str, sentence: impl Into<String>) -> Self {
+        Self {
+            name,
+            sentence: sentence.into(),
+        }
+    }
+}
+
+/// What became of one file.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// Its row.
+    pub file: i64,
+    /// Where it ends.
+    pub state: State,
+    /// What is in it, where that could be read.
+    pub content: Option<Content>,
+    /// Why, where it isn't in the reports; for a note, what it says.
+    pub reason: Option<Reason>,
+    /// When a held file is tried again.
+    pub retry_in: Option<Duration>,
+}
+
+impl Verdict {
+    /// A verdict on a file whose body has been read.
+    pub fn read(file: i64, state: State, content: Content) -> Self {
+        Self {
+            file,
+            state,
+            content: Some(content),
+            reason: None,
+            retry_in: None,
+        }
+    }
+
+    /// A verdict with the reason for it.
+    pub fn because(file: i64, state: State, reason: Reason) -> Self {
+        Self {
+            file,
+            state,
+            content: None,
+            reason: Some(reason),
+            retry_in: None,
+        }
+    }
+}
+
+/// Locks those of the files that the token still holds, and names them. A file that another consumer
+/// has taken over meanwhile is not among them, and must not be loaded.
+///
+/// # Errors
+/// When Postgres refuses or is away.
+pub async fn lock(
+    transaction: &mut PgTransaction<'_>,
+    token: Uuid,
+    files: &[i64],
+) -> Result<Vec<i64>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT id FROM nightdrop.file
+         WHERE id = ANY($2) AND token = $1 AND state = 'waiting' ORDER BY id FOR UPDATE",
+    )
+    .bind(token)
+    .bind(files)
+    .fetch_all(&mut **transaction)
+    .await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// The hashes of those runs that are loaded already.
+///
+/// # Errors
+/// When Postgres refuses or is away.
+pub async fn loaded(
+    transaction: &mut PgTransaction<'_>,
+    runs: &[(Producer, RunId)],
+) -> Result<HashMap<(Producer, RunId), Vec<u8>>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT wanted.at, f.body_hash
+         FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS wanted (producer, run_id, at)
+         JOIN nightdrop.file f
+           ON f.producer = wanted.producer AND f.run_id = wanted.run_id AND f.state = 'loaded'",
+    )
+    .bind(
+        runs.iter()
+            .map(|(producer, _)| producer.as_str())
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        runs.iter()
+            .map(|(_, run)| *run.as_uuid())
+            .collect::<Vec<_>>(),
+    )
+    .fetch_all(&mut **transaction)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let at: i64 = row.try_get(0)?;
+            let run = usize::try_from(at - 1).ok().and_then(|at| runs.get(at));
+            let run = run.ok_or(sqlx::Error::RowNotFound)?;
+            Ok((run.clone(), row.try_get(1)?))
+        })
+        .collect()
+}
+
+/// What a loaded `replace` covers: its range's column and half-open bounds, or all of the job.
+pub type Extent = Option<(String, i64, i64)>;
+
+/// The extent of a `replace`; none for the other modes.
+pub fn extent(mode: &Mode) -> Extent {
+    let Mode::Replace { range: Some(range) } = mode else {
+        return None;
+    };
+    Some((range.column.to_string(), range.from.raw(), range.to.raw()))
+}
+
+/// What the loaded results of a job cover that come after this one: by time, then by arrival.
+///
+/// # Errors
+/// When Postgres refuses or is away.
+pub async fn newer(
+    transaction: &mut PgTransaction<'_>,
+    producer: &Producer,
+    job: &Job,
+    as_of: Timestamptz,
+    file: i64,
+) -> Result<Vec<Extent>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT DISTINCT range_column, range_from, range_to FROM nightdrop.file
+         WHERE producer = $1 AND job = $2 AND state = 'loaded' AND (as_of, id) > ($3, $4)",
+    )
+    .bind(producer.as_str())
+    .bind(job.as_str())
+    .bind(instant(as_of))
+    .bind(file)
+    .fetch_all(&mut **transaction)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let column: Option<String> = row.try_get(0)?;
+            Ok(match column {
+                Some(column) => Some((column, row.try_get(1)?, row.try_get(2)?)),
+                None => None,
+            })
+        })
+        .collect()
+}
+
+/// Writes the verdicts. All of the files must be locked by [`lock`] in this transaction.
+///
+/// # Errors
+/// When Postgres refuses or is away, and when a file was not ours any more: then nothing may be
+/// committed. A violated `file_loaded_once` says that another consumer loaded the same run just now.
+pub async fn write(
+    transaction: &mut PgTransaction<'_>,
+    token: Uuid,
+    verdicts: &[Verdict],
+) -> Result<(), sqlx::Error> {
+    let contents = || verdicts.iter().map(|verdict| verdict.content.as_ref());
+    let headers = || contents().map(|content| content.and_then(|content| content.header.as_ref()));
+    let extents: Vec<Extent> = headers()
+        .map(|header| header.and_then(|header| extent(&header.mode)))
+        .collect();
+    let reasons = || verdicts.iter().map(|verdict| verdict.reason.as_ref());
+    let done = sqlx::query(
+        "UPDATE nightdrop.file f
+         SET state = v.state, decided_at = clock_timestamp(), token = NULL, lease_until = NULL,
+             attempts = attempts - 1,
+             gone_at = CASE WHEN v.state = 'missing' THEN now() END,
+             as_of = coalesce(v.as_of, f.as_of), body_hash = v.body_hash, row_count = v.row_count,
+             mode = v.mode, range_column = v.range_column, range_from = v.range_from, range_to = v.range_to,
+             next_by = v.next_by, reason = v.reason, error = v.error, retry_at = now() + v.retry_in
+         FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::bytea[], $6::bigint[], $7::text[],
+                     $8::text[], $9::bigint[], $10::bigint[], $11::timestamptz[], $12::text[], $13::text[],
+                     $14::interval[])
+              AS v (id, state, as_of, body_hash, row_count, mode, range_column, range_from, range_to,
+                    next_by, reason, error, retry_in)
+         WHERE f.id = v.id AND f.token = $1 AND f.state = 'waiting'",
+    )
+    .bind(token)
+    .bind(verdicts.iter().map(|verdict| verdict.file).collect::<Vec<_>>())
+    .bind(verdicts.iter().map(|verdict| verdict.state.as_str()).collect::<Vec<_>>())
+    .bind(contents().map(|content| content.map(|content| instant(content.as_of))).collect::<Vec<_>>())
+    .bind(contents().map(|content| content.map(|content| content.hash.to_vec())).collect::<Vec<_>>())
+    .bind(
+        contents()
+            .map(|content| content.map(|content| i64::try_from(content.rows).unwrap_or(i64::MAX)))
+            .collect::<Vec<_>>(),
+    )
+    .bind(headers().map(|header| header.map(|header| header.mode.as_str())).collect::<Vec<_>>())
+    .bind(extents.iter().map(|extent| extent.as_ref().map(|(column, ..)| column.as_str())).collect::<Vec<_>>())
+    .bind(extents.iter().map(|extent| extent.as_ref().map(|(_, from, _)| *from)).collect::<Vec<_>>())
+    .bind(extents.iter().map(|extent| extent.as_ref().map(|(.., to)| *to)).collect::<Vec<_>>())
+    .bind(
+        headers()
+            .map(|header| header.and_then(|header| header.next_by).map(instant))
+            .collect::<Vec<_>>(),
+    )
+    .bind(reasons().map(|reason| reason.map(|reason| reason.name)).collect::<Vec<_>>())
+    .bind(reasons().map(|reason| reason.map(|reason| reason.sentence.replace('\0', "\u{FFFD}"))).collect::<Vec<_>>())
+    .bind(verdicts.iter().map(|verdict| verdict.retry_in.map(interval)).collect::<Vec<_>>())
+    .execute(&mut **transaction)
+    .await?;
+    if done.rows_affected() == verdicts.len() as u64 {
+        Ok(())
+    } else {
+        Err(sqlx::Error::RowNotFound)
+    }
+}

@@ -1,0 +1,331 @@
+//! Many small files in one transaction, a savepoint for each job.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream;
+use nightdrop_schema::{Header, Job, Mode, Producer, RunId};
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::{Acquire, PgTransaction};
+use uuid::Uuid;
+
+use super::replace::Replaced;
+use super::{
+    Error, Rows, Target, append, begin, lock_job, not_ahead, other_content, replace, upsert,
+};
+use crate::destination::Destination;
+use crate::ledger::claim::File;
+use crate::ledger::verdict::{self, Content, Reason, State, Verdict};
+use crate::remedy::Remedy;
+
+/// Rows go to Postgres in pieces of about so many bytes.
+const PIECE: usize = 512 * 1024;
+
+/// A file that is read and checked.
+#[derive(Debug)]
+pub struct Ready {
+    /// Its row in the ledger.
+    pub file: File,
+    /// What is in it.
+    pub content: Content,
+    /// What it says of itself: mode and columns.
+    pub header: Header,
+    /// Its rows in binary COPY format.
+    pub rows: Vec<u8>,
+}
+
+/// The files of one job, by time, then by arrival.
+#[derive(Debug)]
+pub struct Group {
+    /// Whose.
+    pub producer: Producer,
+    /// Which job's.
+    pub job: Job,
+    /// Where they go.
+    pub destination: Destination,
+    /// The files.
+    pub files: Vec<Ready>,
+}
+
+/// What a batch came to. Files that it doesn't name are still claimed.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Files that have their verdict.
+    pub decided: usize,
+    /// Rows that are in the reports.
+    pub rows: u64,
+    /// Files that will never load, to be parked.
+    pub unfit: Vec<(i64, Reason)>,
+    /// Jobs whose table refused, with what Postgres says.
+    pub refused: Vec<(Producer, Job, String)>,
+}
+
+/// Loads the groups and writes the verdicts, in one commit.
+///
+/// # Errors
+/// When nothing could be committed: Postgres is away, or another consumer was first.
+pub async fn load(
+    pool: &PgPool,
+    token: Uuid,
+    groups: &[Group],
+    clock_skew: Duration,
+) -> Result<Loaded, Error> {
+    let mut connection = pool.acquire().await?;
+    let done = transaction(&mut connection, token, groups, clock_skew).await;
+    if done.is_err() {
+        // A COPY may have been left half-way: such a connection answers anything with Ok.
+        let _ = sqlx::Connection::close_hard(connection.detach()).await;
+    }
+    done
+}
+
+async fn transaction(
+    connection: &mut PgConnection,
+    token: Uuid,
+    groups: &[Group],
+    clock_skew: Duration,
+) -> Result<Loaded, Error> {
+    let mut transaction = connection.begin().await?;
+    let now = begin(&mut transaction).await?;
+    let files = || groups.iter().flat_map(|group| &group.files);
+    let ids: Vec<i64> = files().map(|ready| ready.file.id).collect();
+    let ours: HashSet<i64> = verdict::lock(&mut transaction, token, &ids)
+        .await?
+        .into_iter()
+        .collect();
+    let runs: Vec<(Producer, RunId)> = files()
+        .map(|ready| (ready.file.key.producer().clone(), ready.file.key.run()))
+        .collect();
+    let loaded = verdict::loaded(&mut transaction, &runs).await?;
+
+    let mut sorting = Sorting {
+        ours,
+        loaded,
+        seen: HashSet::new(),
+    };
+    let mut verdicts = Vec::with_capacity(ids.len());
+    let mut result = Loaded::default();
+    for group in groups {
+        let mut fresh = Vec::with_capacity(group.files.len());
+        for ready in &group.files {
+            match sorting.sort(ready) {
+                Sorted::Fresh => match not_ahead(ready.content.as_of, now, clock_skew) {
+                    Ok(()) => fresh.push(ready),
+                    Err(reason) => result.unfit.push((ready.file.id, reason)),
+                },
+                Sorted::Duplicate => {
+                    verdicts.push(Verdict::read(
+                        ready.file.id,
+                        State::Duplicate,
+                        ready.content.clone(),
+                    ));
+                }
+                Sorted::OtherContent => result.unfit.push((ready.file.id, other_content())),
+                Sorted::NotNow => {}
+            }
+        }
+        if !fresh.is_empty() {
+            load_group(&mut transaction, group, &fresh, &mut verdicts, &mut result).await?;
+        }
+    }
+    result.decided = verdicts.len();
+    result.rows = verdicts
+        .iter()
+        .filter(|verdict| verdict.state == State::Loaded)
+        .filter_map(|verdict| verdict.content.as_ref())
+        .map(|content| content.rows)
+        .sum();
+    verdict::write(&mut transaction, token, &verdicts).await?;
+    transaction.commit().await?;
+    Ok(result)
+}
+
+/// Tells the files that are to be loaded from those that are not.
+struct Sorting {
+    ours: HashSet<i64>,
+    loaded: HashMap<(Producer, RunId), Vec<u8>>,
+    seen: HashSet<(Producer, RunId)>,
+}
+
+enum Sorted {
+    Fresh,
+    Duplicate,
+    OtherContent,
+    /// Another consumer's by now, or the second of a run within this batch: the next batch will tell.
+    NotNow,
+}
+
+impl Sorting {
+    fn sort(&mut self, ready: &Ready) -> Sorted {
+        if !self.ours.contains(&ready.file.id) {
+            return Sorted::NotNow;
+        }
+        let run = (ready.file.key.producer().clone(), ready.file.key.run());
+        match self.loaded.get(&run) {
+            Some(hash) if hash[..] == ready.content.hash => Sorted::Duplicate,
+            Some(_) => Sorted::OtherContent,
+            None if self.seen.insert(run) => Sorted::Fresh,
+            None => Sorted::NotNow,
+        }
+    }
+}
+
+/// Loads the files of one job. Where a file's data is refused, the others are loaded without it.
+async fn load_group(
+    transaction: &mut PgTransaction<'_>,
+    group: &Group,
+    files: &[&Ready],
+    verdicts: &mut Vec<Verdict>,
+    result: &mut Loaded,
+) -> Result<(), Error> {
+    let locks = files
+        .first()
+        .is_some_and(|ready| !matches!(ready.header.mode, Mode::Append));
+    if locks && !lock_job(transaction, &group.producer, &group.job).await? {
+        return Ok(());
+    }
+    // Parts still to be loaded, the first on top: order matters to `replace` and `upsert`.
+    let mut parts = vec![files];
+    while let Some(part) = parts.pop() {
+        let mut savepoint = transaction.begin().await?;
+        match load_part(&mut savepoint, group, part).await {
+            Ok(done) => {
+                savepoint.commit().await?;
+                verdicts.extend(done.verdicts);
+                result.unfit.extend(done.unfit);
+            }
+            Err(error) => match (error.remedy(), part) {
+                (Remedy::Park, [one]) => {
+                    savepoint.rollback().await?;
+                    result.unfit.push((
+                        one.file.id,
+                        Reason::new("refused", format!("Postgres refused it: {error}")),
+                    ));
+                }
+                (Remedy::Park, many) => {
+                    savepoint.rollback().await?;
+                    let (first, second) = many.split_at(many.len() / 2);
+                    parts.extend([second, first]);
+                }
+                (Remedy::Pause, _) => {
+                    savepoint.rollback().await?;
+                    let sentence = format!("{}: {error}", group.destination.name);
+                    result
+                        .refused
+                        .push((group.producer.clone(), group.job.clone(), sentence));
+                    return Ok(());
+                }
+                (Remedy::Retry | Remedy::Hold | Remedy::Halt, _) => return Err(error),
+            },
+        }
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Part {
+    verdicts: Vec<Verdict>,
+    unfit: Vec<(i64, Reason)>,
+}
+
+async fn load_part(
+    savepoint: &mut PgTransaction<'_>,
+    group: &Group,
+    files: &[&Ready],
+) -> Result<Part, Error> {
+    let mut part = Part::default();
+    let loaded = |ready: &Ready| Verdict::read(ready.file.id, State::Loaded, ready.content.clone());
+    // Files that name the same columns in the same order share one COPY.
+    for alike in files.chunk_by(|one, other| same_shape(&one.header, &other.header)) {
+        let Some(first) = alike.first() else { continue };
+        let target = Target {
+            producer: &group.producer,
+            job: &group.job,
+            destination: &group.destination,
+            header: &first.header,
+        };
+        match &first.header.mode {
+            Mode::Append => {
+                append::load(savepoint, target, pieces(alike)).await?;
+                part.verdicts
+                    .extend(alike.iter().map(|ready| loaded(ready)));
+            }
+            Mode::Upsert { .. } => {
+                let repeated = upsert::load(savepoint, target, pieces(alike)).await?;
+                for ready in alike {
+                    if repeated.contains(&ready.file.id) {
+                        part.unfit
+                            .push((ready.file.id, repeated_key(&ready.header)));
+                    } else {
+                        part.verdicts.push(loaded(ready));
+                    }
+                }
+            }
+            Mode::Replace { .. } => {
+                for ready in alike {
+                    let target = Target {
+                        header: &ready.header,
+                        ..target
+                    };
+                    let (as_of, file) = (ready.content.as_of, ready.file.id);
+                    match replace::load(savepoint, target, as_of, file, &mut pieces(&[ready]))
+                        .await?
+                    {
+                        Replaced::Loaded => part.verdicts.push(loaded(ready)),
+                        Replaced::Superseded => part.verdicts.push(Verdict::read(
+                            file,
+                            State::Superseded,
+                            ready.content.clone(),
+                        )),
+                        Replaced::Unfit(reason) => part.unfit.push((file, reason)),
+                    }
+                }
+            }
+        }
+    }
+    Ok(part)
+}
+
+/// The sentence for a file in which a key comes more than once.
+pub(super) fn repeated_key(header: &Header) -> Reason {
+    let key = match &header.mode {
+        Mode::Upsert { primary_key } => primary_key
+            .iter()
+            .map(AsRef::as_ref)
+            .collect::<Vec<&str>>()
+            .join(", "),
+        Mode::Append | Mode::Replace { .. } => String::new(),
+    };
+    Reason::new(
+        "repeated_key",
+        format!(
+            "two rows have the same primary_key ({key}); which one counts can't be told: make the query give one row a key"
+        ),
+    )
+}
+
+fn same_shape(one: &Header, other: &Header) -> bool {
+    one.columns.len() == other.columns.len()
+        && one
+            .columns
+            .iter()
+            .zip(&other.columns)
+            .all(|(a, b)| a.name == b.name && a.ty == b.ty)
+}
+
+/// The rows of several files, gathered into larger pieces.
+fn pieces<'a>(files: &'a [&'a Ready]) -> Rows<'a> {
+    let mut rest = files
+        .iter()
+        .flat_map(|ready| ready.rows.chunks(PIECE))
+        .peekable();
+    stream::iter(std::iter::from_fn(move || {
+        let mut piece = rest.next()?.to_vec();
+        while let Some(next) = rest.next_if(|next| piece.len() + next.len() <= PIECE) {
+            piece.extend_from_slice(next);
+        }
+        Some(Ok(piece))
+    }))
+    .boxed()
+}

@@ -1,0 +1,122 @@
+//! Rows into report tables and verdicts into the ledger, in one commit. `batch.rs` loads many small
+//! files at once, `stream.rs` one large file; `append`, `replace` and `upsert` are what the two have in
+//! common. Nothing here reads the bucket.
+
+mod append;
+pub mod batch;
+mod copy;
+mod extent;
+mod replace;
+pub mod stream;
+mod upsert;
+
+use chrono::{DateTime, Utc};
+use futures::stream::BoxStream;
+use nightdrop_schema::{Header, Job, Producer, Timestamptz};
+use sqlx::{PgConnection, PgTransaction, Row};
+use std::time::Duration;
+
+pub use copy::Interrupted;
+
+use crate::destination::Destination;
+use crate::ledger::instant;
+use crate::ledger::verdict::Reason;
+use crate::remedy::Remedy;
+use crate::sqlstate;
+
+/// Rows in binary COPY format, on their way to a table.
+pub type Rows<'a> = BoxStream<'a, Result<Vec<u8>, Interrupted>>;
+
+/// A load that came to nothing. The transaction is gone, and so is its connection.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Postgres refused, or went away.
+    #[error(transparent)]
+    Postgres(#[from] sqlx::Error),
+    /// The rows ended before their end.
+    #[error("the rows stopped coming")]
+    Interrupted,
+}
+
+impl From<copy::Error> for Error {
+    fn from(error: copy::Error) -> Self {
+        match error {
+            copy::Error::Postgres(error) => Self::Postgres(error),
+            copy::Error::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
+impl Error {
+    /// What is to be done.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Postgres(error) => sqlstate::remedy(error),
+            Self::Interrupted => Remedy::Retry,
+        }
+    }
+}
+
+/// Settings of the transaction that loads: durable at its commit, and a COPY takes as long as it takes.
+async fn begin(transaction: &mut PgTransaction<'_>) -> Result<DateTime<Utc>, sqlx::Error> {
+    sqlx::query(
+        "SELECT clock_timestamp(), set_config('synchronous_commit', 'on', true), set_config('statement_timeout', '0', true)",
+    )
+    .fetch_one(&mut **transaction)
+    .await?
+    .try_get(0)
+}
+
+/// A `replace` or an `upsert` has its job to itself. Gives false where another consumer has it now.
+async fn lock_job(
+    transaction: &mut PgTransaction<'_>,
+    producer: &Producer,
+    job: &Job,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query("SELECT FROM nightdrop.job WHERE producer = $1 AND job = $2 FOR UPDATE SKIP LOCKED")
+        .bind(producer.as_str())
+        .bind(job.as_str())
+        .fetch_optional(&mut **transaction)
+        .await
+        .map(|row| row.is_some())
+}
+
+/// A result from the future would keep everything that comes after it from counting.
+fn not_ahead(as_of: Timestamptz, now: DateTime<Utc>, skew: Duration) -> Result<(), Reason> {
+    let ahead = (instant(as_of) - now).to_std().unwrap_or_default();
+    if ahead <= skew {
+        return Ok(());
+    }
+    Err(Reason::new(
+        "future",
+        format!(
+            "time is {as_of}, {} s ahead of Postgres's clock; set the source's clock right",
+            ahead.as_secs()
+        ),
+    ))
+}
+
+/// The same run with other content: one of the two is wrong, and nobody but a person can tell which.
+fn other_content() -> Reason {
+    Reason::new(
+        "run_reused",
+        "this run (source, id) is loaded already, with other content; give each run an id of its own",
+    )
+}
+
+/// What one load writes to, and what it knows of the result.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    producer: &'a Producer,
+    job: &'a Job,
+    destination: &'a Destination,
+    header: &'a Header,
+}
+
+/// A statement whose names went through [`crate::table::identifier`].
+async fn execute(connection: &mut PgConnection, statement: String) -> Result<u64, sqlx::Error> {
+    sqlx::query(sqlx::AssertSqlSafe(statement))
+        .execute(connection)
+        .await
+        .map(|done| done.rows_affected())
+}

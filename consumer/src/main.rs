@@ -1,0 +1,5 @@
+//! `nightdrop-consumer`.
+
+fn main() -> std::process::ExitCode {
+    nightdrop_consumer::cli::main()
+}

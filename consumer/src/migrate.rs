@@ -1,0 +1,130 @@
+//! Brings the consumer's own tables to the shape that this binary knows.
+//!
+//! A binary runs on a schema newer than itself: what it doesn't know it leaves alone.
+
+use std::borrow::Cow;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::PgPool;
+use sqlx::{Row, SqlSafeStr};
+
+/// Version, what it is about, and its SQL, oldest first.
+const MIGRATIONS: [(i64, &str, &str); 1] = [(
+    1,
+    "ledger",
+    include_str!("../../migrations/0001_ledger.sql"),
+)];
+
+/// Why the tables are not as they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Postgres is away or has no time.
+    #[error("migrations: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// The role may not.
+    #[error(
+        "migration {version} could not be applied: {source}; run `nightdrop-consumer migrate` once as the database's owner"
+    )]
+    Refused {
+        /// The first that is pending.
+        version: i64,
+        /// What Postgres says.
+        source: sqlx::Error,
+    },
+    /// `migrate = false`, and there is something to do.
+    #[error("migration {0} is pending; run `nightdrop-consumer migrate`")]
+    Pending(i64),
+    /// Somebody edited a migration, or the table of those that were applied.
+    #[error("migrations: {0}")]
+    Broken(#[source] sqlx::migrate::MigrateError),
+}
+
+/// The SQL of those that are not applied yet, oldest first.
+///
+/// # Errors
+/// When the table of applied migrations can't be read.
+pub async fn pending(pool: &PgPool) -> Result<Vec<(i64, &'static str)>, Error> {
+    let there: bool = sqlx::query("SELECT to_regclass('nightdrop.migration') IS NOT NULL")
+        .fetch_one(pool)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::Unavailable)?;
+    let applied: Vec<i64> = if there {
+        sqlx::query("SELECT version FROM nightdrop.migration WHERE success")
+            .fetch_all(pool)
+            .await
+            .and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect())
+            .map_err(Error::Unavailable)?
+    } else {
+        Vec::new()
+    };
+    Ok(MIGRATIONS
+        .iter()
+        .filter(|(version, ..)| !applied.contains(version))
+        .map(|&(version, _, sql)| (version, sql))
+        .collect())
+}
+
+/// Applies what is pending, one consumer at a time. Gives the versions that were applied.
+///
+/// # Errors
+/// When the role may not, or Postgres is away.
+pub async fn apply(pool: &PgPool) -> Result<Vec<i64>, Error> {
+    let pending: Vec<i64> = pending(pool)
+        .await?
+        .into_iter()
+        .map(|(version, _)| version)
+        .collect();
+    let Some(&first) = pending.first() else {
+        return Ok(pending);
+    };
+    migrator().run(pool).await.map_err(|error| match error {
+        sqlx::migrate::MigrateError::Execute(source)
+        | sqlx::migrate::MigrateError::ExecuteMigration(source, _) => match source {
+            sqlx::Error::Database(_) => Error::Refused {
+                version: first,
+                source,
+            },
+            source => Error::Unavailable(source),
+        },
+        other => Error::Broken(other),
+    })?;
+    Ok(pending)
+}
+
+/// Applies what is pending where `migrate` says so, else names it.
+///
+/// # Errors
+/// As [`apply`]; and [`Error::Pending`].
+pub async fn at_start(pool: &PgPool, migrate: bool) -> Result<(), Error> {
+    if migrate {
+        for version in apply(pool).await? {
+            tracing::info!(version, "migration applied");
+        }
+        return Ok(());
+    }
+    match pending(pool).await?.first() {
+        Some(&(version, _)) => Err(Error::Pending(version)),
+        None => Ok(()),
+    }
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS
+        .iter()
+        .map(|&(version, description, sql)| {
+            Migration::new(
+                version,
+                Cow::Borrowed(description),
+                MigrationType::Simple,
+                sql.into_sql_str(),
+                false,
+            )
+        })
+        .collect();
+    let mut migrator = Migrator::with_migrations(migrations);
+    migrator.create_schema("nightdrop");
+    migrator.dangerous_set_table_name("nightdrop.migration");
+    migrator.set_ignore_missing(true);
+    migrator
+}

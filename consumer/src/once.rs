@@ -1,0 +1,89 @@
+//! `once`: everything that is in the bucket now, and then the end.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use crate::consumer::{Consumer, Counts};
+use crate::ledger::claim::Lane;
+use crate::ledger::summary;
+use crate::poll::Cursor;
+use crate::remedy::Remedy;
+use crate::{delete, lane, migrate, poll};
+
+/// How often to look whether another consumer's claims have come free.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Why not all could be done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The ledger isn't as this binary needs it.
+    #[error(transparent)]
+    Migrate(#[from] migrate::Error),
+    /// The LIST failed.
+    #[error(transparent)]
+    Poll(#[from] poll::Error),
+    /// A batch or a large file could not be seen through.
+    #[error(transparent)]
+    Lane(#[from] lane::Error),
+    /// What is loaded could not be deleted from the bucket.
+    #[error(transparent)]
+    Delete(#[from] delete::Error),
+}
+
+impl Error {
+    /// What is to be done.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Migrate(migrate::Error::Unavailable(_)) => Remedy::Retry,
+            Self::Migrate(_) => Remedy::Halt,
+            Self::Poll(error) => error.remedy(),
+            Self::Lane(error) => error.remedy(),
+            Self::Delete(error) => error.remedy(),
+        }
+    }
+}
+
+/// Lists, loads and deletes until nothing is left to do, or a signal comes.
+///
+/// Files that another consumer has claimed are waited for as long as a lease lasts; those of a paused
+/// job are left.
+///
+/// # Errors
+/// The first thing that went wrong: `once` doesn't wait for what is away.
+pub async fn once(consumer: &Consumer) -> Result<Counts, Error> {
+    migrate::at_start(consumer.pool(), consumer.config.postgres.migrate).await?;
+    let mut cursor = Cursor::default();
+    loop {
+        let polled = poll::poll(consumer, &mut cursor).await?;
+        load(consumer).await?;
+        while delete::pass(consumer).await? > 0 {}
+        if consumer.stop.is_cancelled() || (polled.whole && polled.new == 0) {
+            return Ok(consumer.counts());
+        }
+    }
+}
+
+async fn load(consumer: &Consumer) -> Result<(), Error> {
+    let begun = Instant::now();
+    while !consumer.stop.is_cancelled() {
+        let mut progress = lane::batch::pass(consumer).await?;
+        for lane in [Lane::Stream, Lane::Suspect] {
+            let one = lane::stream::pass(consumer, lane).await?;
+            progress.claimed += one.claimed;
+            progress.decided += one.decided;
+        }
+        if progress.decided > 0 {
+            continue;
+        }
+        let claimed_elsewhere = summary::claimed(consumer.pool())
+            .await
+            .map_err(lane::Error::from)?;
+        let patience = consumer.config.load.lease + Duration::from_secs(5);
+        if progress.claimed == 0 && (claimed_elsewhere == 0 || begun.elapsed() > patience) {
+            break;
+        }
+        sleep(LOOK).await;
+    }
+    Ok(())
+}

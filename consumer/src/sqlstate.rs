@@ -1,0 +1,59 @@
+//! What a Postgres error means for the files at hand, by its SQLSTATE.
+//!
+//! Codes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+
+use crate::remedy::Remedy;
+
+/// The unique index that exactly-once rests on: its violation says that another consumer was first.
+const LOADED_ONCE: &str = "file_loaded_once";
+
+/// Decides what is to be done about an error that a load ran into.
+///
+/// Data errors park the file that brought them; weather passes and nobody is to blame; whatever else
+/// a report table answers pauses the job that it belongs to.
+pub fn remedy(error: &sqlx::Error) -> Remedy {
+    match error {
+        sqlx::Error::Database(database) => {
+            let code = database.code();
+            of_code(code.as_deref().unwrap_or_default(), database.constraint())
+        }
+        // Whatever is not the server's own verdict is a connection that went away.
+        _ => Remedy::Retry,
+    }
+}
+
+fn of_code(code: &str, constraint: Option<&str>) -> Remedy {
+    let class = code.get(..2).unwrap_or_default();
+    match (class, code) {
+        ("23", "23505") if constraint == Some(LOADED_ONCE) => Remedy::Retry,
+        ("22" | "23", _) | (_, "54000" | "P0001") => Remedy::Park,
+        ("08" | "40" | "53" | "57", _) | (_, "55P03") => Remedy::Retry,
+        _ => Remedy::Pause,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_errors_park_and_weather_does_not() {
+        for (code, constraint, expected) in [
+            ("22003", None, Remedy::Park),
+            ("23502", None, Remedy::Park),
+            ("23505", Some("departures_pkey"), Remedy::Park),
+            ("23505", Some(LOADED_ONCE), Remedy::Retry),
+            ("54000", None, Remedy::Park),
+            ("P0001", None, Remedy::Park),
+            ("08006", None, Remedy::Retry),
+            ("40P01", None, Remedy::Retry),
+            ("53100", None, Remedy::Retry),
+            ("55P03", None, Remedy::Retry),
+            ("57P01", None, Remedy::Retry),
+            ("42501", None, Remedy::Pause),
+            ("42P01", None, Remedy::Pause),
+        ] {
+            assert_eq!(of_code(code, constraint), expected, "{code}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! `status`: the ledger as a person reads it. Pure but for its caller's clock.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::ledger::summary::{JobSummary, Summary};
+
+/// The summary as a page of text.
+pub fn render(summary: &Summary, now: DateTime<Utc>) -> String {
+    let mut text = String::new();
+    if summary.jobs.is_empty() {
+        text.push_str("nothing has come yet\n");
+    } else {
+        table(&mut text, summary, now);
+    }
+    for job in summary.jobs.iter().filter(|job| job.paused.is_some()) {
+        let error = job.paused.as_deref().unwrap_or_default();
+        let _ = writeln!(text, "\n{}/{} rests: {error}", job.producer, job.job);
+    }
+    if !summary.troubles.is_empty() {
+        let _ = writeln!(text, "\nnot in the reports:");
+        for trouble in &summary.troubles {
+            let _ = writeln!(
+                text,
+                "  {} {} {} ({}), {}\n      {}",
+                trouble.file,
+                trouble.state,
+                trouble.key.escape_debug(),
+                trouble.reason,
+                ago(trouble.since, now),
+                trouble.error
+            );
+        }
+    }
+    if summary.to_delete > 0 {
+        let _ = writeln!(
+            text,
+            "\n{} loaded files are still to be deleted from the bucket",
+            summary.to_delete
+        );
+    }
+    text
+}
+
+fn table(text: &mut String, summary: &Summary, now: DateTime<Utc>) {
+    let head = [
+        "producer/job",
+        "table",
+        "as of",
+        "loaded",
+        "results",
+        "rows",
+        "waiting",
+        "parked",
+        "held",
+    ];
+    let mut lines = vec![head.map(str::to_owned)];
+    lines.extend(summary.jobs.iter().map(|job| line(job, now)));
+    let widths: Vec<usize> = (0..head.len())
+        .map(|column| {
+            lines
+                .iter()
+                .map(|line| line[column].chars().count())
+                .max()
+                .unwrap_or_default()
+        })
+        .collect();
+    for line in &lines {
+        let cells = line
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(column, (cell, &width))| {
+                // Names to the left, numbers to the right.
+                if column < 4 {
+                    format!("{cell:<width$}")
+                } else {
+                    format!("{cell:>width$}")
+                }
+            });
+        let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}
+
+fn line(job: &JobSummary, now: DateTime<Utc>) -> [String; 9] {
+    let time = |instant: Option<DateTime<Utc>>| {
+        instant.map_or_else(
+            || "never".to_owned(),
+            |instant| instant.format("%Y-%m-%d %H:%M:%SZ").to_string(),
+        )
+    };
+    [
+        format!("{}/{}", job.producer, job.job),
+        job.table.clone().unwrap_or_else(|| "none yet".to_owned()),
+        time(job.as_of),
+        job.loaded_at
+            .map_or_else(|| "never".to_owned(), |instant| ago(instant, now)),
+        job.loaded.to_string(),
+        job.rows.to_string(),
+        job.waiting.to_string(),
+        job.parked.to_string(),
+        job.held.to_string(),
+    ]
+}
+
+/// A span in its largest unit, as people say it.
+fn ago(instant: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let seconds = (now - instant).to_std().unwrap_or(Duration::ZERO).as_secs();
+    match seconds {
+        0..=1 => "just now".to_owned(),
+        2..=119 => format!("{seconds} s ago"),
+        120..=7199 => format!("{} min ago", seconds / 60),
+        7200..=172_799 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}

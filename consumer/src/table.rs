@@ -1,0 +1,261 @@
+//! Report tables as values: their names, the statements that make and extend them, and what may not
+//! be done to them. Pure; `destination.rs` carries it out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use nightdrop_schema::{Column, Header, Job, Mode, Producer, Type};
+use serde::Deserialize;
+
+use crate::ledger::verdict::Reason;
+
+/// The columns that every report table has, before its own: name, type.
+pub const SERVICE: [(&str, &str); 3] = [
+    ("_producer", "text"),
+    ("_as_of", "timestamp with time zone"),
+    ("_file", "bigint"),
+];
+
+/// A table's name, with its schema.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Name {
+    /// Such as `reports`.
+    pub schema: String,
+    /// Such as `departures`.
+    pub table: String,
+}
+
+/// What is wrong with a table's name.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NameError {
+    /// Not of the form `schema.table`.
+    #[error("{0:?} is no table name; write schema.table, each of 1 to 63 bytes")]
+    Form(String),
+    /// A schema that is Postgres's own or ours.
+    #[error("the schema {0:?} is not for reports; name another")]
+    Reserved(String),
+}
+
+impl FromStr for Name {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let fits =
+            |part: &str| (1..=63).contains(&part.len()) && !part.chars().any(char::is_control);
+        let (schema, table) = text
+            .split_once('.')
+            .filter(|(schema, table)| fits(schema) && fits(table) && !table.contains('.'))
+            .ok_or_else(|| NameError::Form(text.to_owned()))?;
+        if schema.starts_with("pg_") || matches!(schema, "information_schema" | "nightdrop") {
+            return Err(NameError::Reserved(schema.to_owned()));
+        }
+        Ok(Self {
+            schema: schema.to_owned(),
+            table: table.to_owned(),
+        })
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.table)
+    }
+}
+
+impl Name {
+    /// Where a job's results go unless a route says otherwise.
+    pub fn of(producer: &Producer, job: &Job) -> Self {
+        Self {
+            schema: producer.to_string(),
+            table: job.to_string(),
+        }
+    }
+
+    /// For use in a statement.
+    pub fn quoted(&self) -> String {
+        format!("{}.{}", identifier(&self.schema), identifier(&self.table))
+    }
+}
+
+/// The one function that puts a name into a statement.
+pub fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The same for a text constant, where Postgres takes no parameter (comments).
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A comma-separated list of names.
+pub fn identifiers<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names
+        .into_iter()
+        .map(identifier)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// All columns of a COPY of this result, service columns first.
+pub fn copy_columns(header: &Header) -> String {
+    let own = header.columns.iter().map(|column| column.name.as_str());
+    identifiers(SERVICE.iter().map(|(name, _)| *name).chain(own))
+}
+
+/// The statements that make a table for a result.
+pub fn create(name: &Name, header: &Header, origin: &str) -> Vec<String> {
+    let service = SERVICE
+        .iter()
+        .map(|(name, ty)| format!("{} {ty} NOT NULL", identifier(name)));
+    let own = header.columns.iter().map(|column| {
+        format!(
+            "{} {}",
+            identifier(column.name.as_str()),
+            column.ty.postgres()
+        )
+    });
+    let columns = service.chain(own).collect::<Vec<_>>().join(",\n    ");
+    let table = name.quoted();
+    let mut statements = vec![
+        format!("CREATE TABLE {table} (\n    {columns}\n)"),
+        format!("COMMENT ON TABLE {table} IS {}", literal(origin)),
+        format!(
+            "COMMENT ON COLUMN {table}.\"_producer\" IS 'Who dropped the result that this row came in.'"
+        ),
+        format!(
+            "COMMENT ON COLUMN {table}.\"_as_of\" IS 'The instant that the result is as of: its source''s clock.'"
+        ),
+        format!(
+            "COMMENT ON COLUMN {table}.\"_file\" IS 'The result file: its row in nightdrop.file.'"
+        ),
+    ];
+    statements.extend(
+        header
+            .columns
+            .iter()
+            .filter_map(|column| describe(name, column)),
+    );
+    statements.extend(index(name, &header.mode));
+    statements
+}
+
+/// The statements that add a column.
+pub fn add(name: &Name, column: &Column) -> Vec<String> {
+    let mut statements = vec![format!(
+        "ALTER TABLE {} ADD COLUMN {} {}",
+        name.quoted(),
+        identifier(column.name.as_str()),
+        column.ty.postgres()
+    )];
+    statements.extend(describe(name, column));
+    statements
+}
+
+fn describe(name: &Name, column: &Column) -> Option<String> {
+    let description = column.description.as_deref()?;
+    let column = identifier(column.name.as_str());
+    Some(format!(
+        "COMMENT ON COLUMN {}.{column} IS {}",
+        name.quoted(),
+        literal(&description.replace('\0', ""))
+    ))
+}
+
+/// The index that a mode works with: a producer's key for `upsert` (unique, for it decides which row
+/// is which), a producer's rows or range for `replace`.
+pub fn index(name: &Name, mode: &Mode) -> Option<String> {
+    let (unique, columns) = match mode {
+        Mode::Append => return None,
+        Mode::Replace { range: None } => ("", identifiers(["_producer"])),
+        Mode::Replace { range: Some(range) } => {
+            ("", identifiers(["_producer", range.column.as_str()]))
+        }
+        Mode::Upsert { primary_key } => (
+            "UNIQUE ",
+            conflict_target(primary_key.iter().map(AsRef::as_ref)),
+        ),
+    };
+    Some(format!(
+        "CREATE {unique}INDEX ON {} ({columns})",
+        name.quoted()
+    ))
+}
+
+/// What an upsert's rows are told apart by.
+pub fn conflict_target<'a>(primary_key: impl IntoIterator<Item = &'a str>) -> String {
+    identifiers(["_producer"].into_iter().chain(primary_key))
+}
+
+/// Compares a result's columns with those that its table has (name to type, as `format_type` writes it),
+/// and gives the ones to add.
+///
+/// # Errors
+/// The reason to park the file: a column of another type, or, where the columns are the table's
+/// owner's, one that the table doesn't have.
+pub fn missing_columns<'a>(
+    name: &Name,
+    header: &'a Header,
+    table: &BTreeMap<String, String>,
+    routed: bool,
+) -> Result<Vec<&'a Column>, Reason> {
+    let mut missing = Vec::new();
+    for column in &header.columns {
+        let known = table.get(column.name.as_str());
+        match known {
+            None if routed => {
+                return Err(Reason::new(
+                    "column_unknown",
+                    format!(
+                        "column {} is not in {name}, whose columns are its owner's; add it: ALTER TABLE {} ADD COLUMN {} {}",
+                        column.name,
+                        name.quoted(),
+                        identifier(column.name.as_str()),
+                        column.ty.postgres(),
+                    ),
+                ));
+            }
+            None => missing.push(column),
+            Some(ty) if ty == full_name(column.ty) => {}
+            Some(ty) => {
+                return Err(Reason::new(
+                    "changed_type",
+                    format!(
+                        "column {} is {} ({}) here and {ty} in {name}; give it its old type again, or another name",
+                        column.name,
+                        column.ty.as_str(),
+                        column.ty.postgres(),
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(missing)
+}
+
+/// A type's name as `format_type` gives it.
+fn full_name(ty: Type) -> &'static str {
+    match ty {
+        Type::Time => "time without time zone",
+        Type::Timestamp => "timestamp without time zone",
+        Type::Timestamptz => "timestamp with time zone",
+        Type::Bool
+        | Type::Int64
+        | Type::Decimal
+        | Type::Float64
+        | Type::String
+        | Type::Bytes
+        | Type::Date
+        | Type::Uuid
+        | Type::Json => ty.postgres(),
+    }
+}
