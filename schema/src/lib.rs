@@ -23,6 +23,6 @@ pub use json::Json;
 pub use key::{Compression, INBOX, Key, KeyError};
 pub use moment::{Date, Time, Timestamp, Timestamptz};
 pub use name::{ColumnName, Job, NameError, Producer};
-pub use read::{Caps, RowSink};
+pub use read::{Caps, Reader, RowSink, Summary};
 pub use run_id::RunId;
 pub use value::Value;

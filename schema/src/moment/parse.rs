@@ -156,7 +156,7 @@ impl<'a> Scan<'a> {
         } else {
             digits == 4
         };
-        if !width && digits > 4 {
+        if !signed && digits > 4 && self.rest.first() == Some(&b'-') {
             return self.refuse(
                 "has a year of more than four digits; write it with a sign, as +12345-01-01",
             );

@@ -102,6 +102,12 @@ impl<'a> Cursor<'a> {
         self.pos += 1;
     }
 
+    /// Goes past bytes that were looked at.
+    #[inline]
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        self.pos += bytes;
+    }
+
     /// Goes past a byte, if it is the next one.
     #[inline]
     pub(crate) fn take(&mut self, byte: u8) -> Step<bool> {

@@ -1,10 +1,32 @@
 //! Reading a message from any `Read`, in constant memory, one row at a time.
+//!
+//! The parse goes in steps: all that stands before the rows, one row, all that stands after them. Each is tried on the
+//! bytes that are in the buffer, and again from its start when they end too soon and more have come. So no step needs
+//! to remember how far it came, and each has a size that it may not exceed.
 
+mod cell;
 pub(crate) mod cursor;
+mod data;
+mod head;
+mod input;
+mod members;
+mod row;
 pub(crate) mod skip;
 mod string;
+mod tail;
 
+use std::io::Read;
+
+use crate::envelope::{Data, Envelope};
+use crate::error::{Error, Kind};
 use crate::value::Value;
+use cell::Scratch;
+use head::Head;
+use input::{Extent, Input};
+use row::Layout;
+
+/// Up to this many bytes, inflated, the envelope's members may stand anywhere: 8 MiB.
+pub const SMALL: usize = 8 << 20;
 
 /// How deep a message may be nested.
 pub(crate) const DEPTH: usize = 128;
@@ -52,4 +74,176 @@ pub trait RowSink {
 
     /// The row is whole and good.
     fn end(&mut self);
+}
+
+/// What a message was, once it has been read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// How many rows it has.
+    pub rows: u64,
+    /// How many bytes it has, inflated.
+    pub bytes: u64,
+}
+
+/// Reads one message: [`open`](Reader::open), then [`next_row`](Reader::next_row) until it says false, then
+/// [`finish`](Reader::finish). What it has given is true only if that says so: a row count may be wrong, or the end
+/// missing.
+///
+/// After an error it is of no use, but for [`Kind::Io`], after which the same call may be made again.
+pub struct Reader<R> {
+    input: Input<R>,
+    caps: Caps,
+    scratch: Scratch,
+    rows: u64,
+    state: State,
+}
+
+enum State {
+    Head,
+    Rows(Box<Head>, Layout),
+    Tail(Box<Head>),
+}
+
+impl<R: Read> Reader<R> {
+    /// A reader of one message's bytes, inflated.
+    pub fn new(from: R, caps: Caps) -> Self {
+        Self::with_buffer(from, caps, input::BUFFER)
+    }
+
+    /// The same with a buffer of another size than 256 KiB, at least one byte. It grows where a row needs more.
+    pub fn with_buffer(from: R, caps: Caps, bytes: usize) -> Self {
+        // The message's own arrays and objects are no one's choice.
+        let caps = Caps {
+            depth: caps.depth.max(ROW_DEPTH),
+            ..caps
+        };
+        let input = Input::new(from, bytes, caps.file);
+        Self {
+            input,
+            caps,
+            scratch: Scratch::default(),
+            rows: 0,
+            state: State::Head,
+        }
+    }
+
+    /// Reads what stands before the rows. To be called once, first.
+    ///
+    /// # Errors
+    /// If the bytes can't be read, or break a rule of the message.
+    pub fn open(&mut self) -> Result<(Envelope, Data), Error> {
+        if !matches!(self.state, State::Head) {
+            return Err(misused("open was called twice"));
+        }
+        let Self { input, caps, .. } = self;
+        let ends = |_: &[u8]| "before the rows".to_owned();
+        let extent = Extent {
+            cap: caps.head,
+            what: "what stands before the rows",
+            ends: &ends,
+        };
+        let head = input.step(extent, |cursor, there| head::parse(cursor, there, caps))?;
+        let opened = (head.envelope.clone(), head.data.clone());
+        self.state = match &head.data {
+            Data::Result(header) => {
+                let layout = Layout::new(header, caps);
+                State::Rows(Box::new(head), layout)
+            }
+            Data::Probe | Data::Failed(_) => State::Tail(Box::new(head)),
+        };
+        Ok(opened)
+    }
+
+    /// Reads one row into the sink; false if there is none left. Of an error's row the sink may have got a part.
+    ///
+    /// # Errors
+    /// If the bytes can't be read or end here, or break a rule of the message.
+    pub fn next_row<S: RowSink>(&mut self, sink: &mut S) -> Result<bool, Error> {
+        let Self {
+            input,
+            caps,
+            scratch,
+            rows,
+            state,
+        } = self;
+        let layout = match state {
+            State::Head => return Err(misused("next_row was called before open")),
+            State::Rows(_, layout) => layout,
+            State::Tail(_) => return Ok(false),
+        };
+        let ends = |pending: &[u8]| {
+            let place = if pending.contains(&b'[') {
+                "within"
+            } else {
+                "before"
+            };
+            format!("{place} data.rows[{rows}]")
+        };
+        let extent = Extent {
+            cap: caps.row,
+            what: "the row",
+            ends: &ends,
+        };
+        let there = input
+            .step(extent, |cursor, _| {
+                row::parse(cursor, layout, *rows, scratch, sink)
+            })
+            .map_err(|error| {
+                if error.kind == Kind::TooLarge {
+                    error.at(format!("data.rows[{rows}]"))
+                } else {
+                    error
+                }
+            })?;
+        if there {
+            *rows += 1;
+            scratch.shrink();
+        } else if let State::Rows(head, _) = std::mem::replace(state, State::Head) {
+            *state = State::Tail(head);
+        }
+        Ok(there)
+    }
+
+    /// Reads what stands after the rows, to the end of the file: only now is the message known to be whole.
+    ///
+    /// # Errors
+    /// If the bytes can't be read, end too soon, go on behind the message, or `row_count` is not the count of the rows.
+    pub fn finish(mut self) -> Result<Summary, Error> {
+        let Self {
+            input,
+            caps,
+            rows,
+            state,
+            ..
+        } = &mut self;
+        let State::Tail(head) = state else {
+            return Err(misused("finish was called before the last row was read"));
+        };
+        let ends = |_: &[u8]| "after the rows".to_owned();
+        let extent = Extent {
+            cap: caps.head,
+            what: "what stands after the rows",
+            ends: &ends,
+        };
+        let count = input.step(extent, |cursor, _| tail::parse(cursor, head, caps))?;
+        if let Some(next) = input.after_space()? {
+            return Err(tail::more(next, input.offset()));
+        }
+        if let Some(count) = count
+            && count != *rows
+        {
+            let sentence =
+                format!("says {count}, there are {rows} rows; write all rows and their count");
+            return Err(Error::contract("data.row_count", sentence));
+        }
+        Ok(Summary {
+            rows: *rows,
+            bytes: input.read(),
+        })
+    }
+}
+
+/// A mistake of the caller says nothing about the message.
+fn misused(how: &str) -> Error {
+    Error::io("using the reader", std::io::Error::other(how.to_owned()))
 }
