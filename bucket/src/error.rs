@@ -55,7 +55,10 @@ impl Error {
             (Fault::Unauthenticated, _) => {
                 "check access_key and secret_key, and this machine's clock"
             }
-            (Fault::Forbidden, Call::Put) => "the policy of this key must allow s3:PutObject here",
+            (Fault::Forbidden, Call::Put) => {
+                // MinIO says it of a wrong secret, too.
+                "check secret_key, and that the policy of this key allows s3:PutObject here"
+            }
             (Fault::Forbidden, Call::List) => {
                 "the policy of this key must allow s3:ListBucket with this prefix"
             }
@@ -132,4 +135,47 @@ pub(crate) fn quoted(text: &str) -> String {
         line.push('…');
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(fault: Fault, said: &str) -> Error {
+        Error {
+            place: "s3://inbox at https://s3.example.com".to_owned(),
+            call: Call::Put,
+            key: Some("inbox/jfk/x\n.json".to_owned()),
+            fault,
+            said: said.to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_error_says_where_what_and_what_to_do() {
+        let busy = error(
+            Fault::Busy,
+            "the server said 503 SlowDown: Please slow down",
+        );
+        assert_eq!(
+            busy.to_string(),
+            "s3://inbox at https://s3.example.com: put inbox/jfk/x\\n.json: \
+             the server said 503 SlowDown: Please slow down; try again later"
+        );
+    }
+
+    #[test]
+    fn every_fault_but_settings_says_what_to_do() {
+        for fault in Fault::ALL {
+            let advised = error(fault, "said").to_string().contains("said; ");
+            assert_eq!(advised, fault != Fault::Settings, "{fault}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_says_stays_on_one_line_and_short() {
+        assert_eq!(quoted("a\r\n\tb\u{1b}[31m  c"), "a b[31m c");
+        let long = quoted(&"é".repeat(1000));
+        assert_eq!(long.chars().count(), 301);
+    }
 }

@@ -207,3 +207,44 @@ pub(crate) fn root(error: &(dyn StdError + 'static)) -> String {
         .map(ToString::to_string)
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_has_a_name_of_its_own() {
+        let mut names = Fault::ALL.map(Fault::as_str);
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
+    }
+
+    #[test]
+    fn any_status_has_a_fault_that_fits_its_class() {
+        for status in 100..1000 {
+            for code in [None, Some("SomethingNew")] {
+                let fault = Fault::of_answer(status, code);
+                match status {
+                    ..400 => assert_eq!(fault, Fault::Settings),
+                    501 => assert_eq!(fault, Fault::Refused),
+                    500.. => assert_eq!(fault, Fault::Busy),
+                    _ => assert!(
+                        !matches!(fault, Fault::NotFound | Fault::Io),
+                        "{status} {fault}"
+                    ),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_io_and_a_lack_of_rights_is_not() {
+        for (kind, fault) in [
+            (io::ErrorKind::StorageFull, Fault::Io),
+            (io::ErrorKind::PermissionDenied, Fault::Forbidden),
+            (io::ErrorKind::NotFound, Fault::NotFound),
+        ] {
+            assert_eq!(Fault::of_io(&kind.into()), fault);
+        }
+    }
+}

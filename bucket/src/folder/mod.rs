@@ -9,6 +9,8 @@ mod delete;
 mod get;
 mod list;
 mod put;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fs::Metadata,

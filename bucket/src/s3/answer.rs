@@ -61,13 +61,14 @@ impl S3 {
             return self.failed(request, Fault::of_answer(status, None), said);
         };
         // A presigned URL was just made: where it has expired, a clock is wrong, not a right.
-        let fault = if message.contains("Request has expired") {
-            Fault::Settings
+        let expired = message.contains("Request has expired") || code == "RequestTimeTooSkewed";
+        let (fault, hint) = if expired {
+            (Fault::Settings, " (set this machine's clock)")
         } else {
-            Fault::of_answer(status, Some(&code))
+            (Fault::of_answer(status, Some(&code)), "")
         };
         let said = format!(
-            "the server said {status} {}: {}",
+            "the server said {status} {}: {}{hint}",
             quoted(&code),
             quoted(&message)
         );

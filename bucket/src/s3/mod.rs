@@ -10,6 +10,8 @@ mod get;
 mod list;
 mod put;
 mod target;
+#[cfg(test)]
+mod tests;
 mod xml;
 
 use std::time::Duration;
