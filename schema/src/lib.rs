@@ -8,11 +8,13 @@ mod error;
 mod header;
 mod json;
 mod key;
+mod layout;
 mod moment;
 mod name;
 pub mod read;
 mod run_id;
 mod value;
+pub mod write;
 
 pub use column::{Column, Type};
 pub use decimal::Decimal;
@@ -26,3 +28,4 @@ pub use name::{ColumnName, Job, NameError, Producer};
 pub use read::{Caps, Reader, RowSink, Summary};
 pub use run_id::RunId;
 pub use value::Value;
+pub use write::Writer;

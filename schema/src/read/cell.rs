@@ -233,8 +233,9 @@ fn bytes<'s>(cursor: &mut Cursor<'_>, scratch: &'s mut Scratch) -> Step<&'s [u8]
         Ok(()) => Ok(&scratch.bytes),
         Err(why) => {
             let sentence = format!(
-                "{} is no base64 of RFC 4648 with padding ({why}); encode it anew",
-                shown(text)
+                "{} is no base64 of RFC 4648 with padding ({}); encode it anew",
+                shown(text),
+                why.to_string().trim_end_matches('.')
             );
             Err(Error::new(Kind::Contract, sentence).into())
         }

@@ -76,7 +76,7 @@ fn result(
     let mut found = Raw::default();
     loop {
         let Some(name) = members.next(cursor).map_err(|stop| stop.at("data"))? else {
-            return Err(missing("data.rows"));
+            return Err(missing("data.rows", "write [] if there are none"));
         };
         if name == "rows" {
             break;
@@ -105,7 +105,11 @@ fn result(
 }
 
 fn header(found: &Raw<'_>, caps: &Caps) -> Step<Header> {
-    let columns = columns(found.columns.ok_or_else(|| missing("data.columns"))?)?;
+    let columns = columns(
+        found
+            .columns
+            .ok_or_else(|| missing("data.columns", "write it before the rows"))?,
+    )?;
     let header = Header {
         mode: mode(found, &columns)?,
         columns,
@@ -124,7 +128,9 @@ fn header(found: &Raw<'_>, caps: &Caps) -> Step<Header> {
 }
 
 fn mode(found: &Raw<'_>, columns: &[Column]) -> Step<Mode> {
-    let mode = found.mode.ok_or_else(|| missing("data.mode"))?;
+    let mode = found
+        .mode
+        .ok_or_else(|| missing("data.mode", "write it before the rows"))?;
     let mode = string(mode).map_err(|stop| stop.at("data.mode"))?;
     let only = |path: &str, of: &str| -> Stop {
         Error::contract(
@@ -147,7 +153,7 @@ fn mode(found: &Raw<'_>, columns: &[Column]) -> Step<Mode> {
         "upsert" => {
             let raw = found
                 .primary_key
-                .ok_or_else(|| missing("data.primary_key"))?;
+                .ok_or_else(|| missing("data.primary_key", "write it before the rows"))?;
             Ok(Mode::Upsert {
                 primary_key: primary_key(raw)?,
             })
@@ -179,8 +185,8 @@ fn column(raw: &str, path: &str) -> Step<Column> {
     let at = |member: &str| format!("{path}.{member}");
     let [name, ty, description, nullable] =
         object(raw, ["name", "type", "description", "nullable"]).map_err(|stop| stop.at(path))?;
-    let name = name.ok_or_else(|| missing(&at("name")))?;
-    let ty = ty.ok_or_else(|| missing(&at("type")))?;
+    let name = name.ok_or_else(|| missing(&at("name"), "write it"))?;
+    let ty = ty.ok_or_else(|| missing(&at("type"), "write it"))?;
     Ok(Column {
         name: parsed::<ColumnName>(name).map_err(|stop| stop.at(at("name")))?,
         ty: parsed::<Type>(ty).map_err(|stop| stop.at(at("type")))?,
@@ -209,9 +215,9 @@ fn range(raw: &str, columns: &[Column]) -> Step<Range> {
     let at = |member: &str| format!("data.range.{member}");
     let [column, from, to] =
         object(raw, ["column", "from", "to"]).map_err(|stop| stop.at("data.range"))?;
-    let column = column.ok_or_else(|| missing(&at("column")))?;
-    let from = from.ok_or_else(|| missing(&at("from")))?;
-    let to = to.ok_or_else(|| missing(&at("to")))?;
+    let column = column.ok_or_else(|| missing(&at("column"), "write it"))?;
+    let from = from.ok_or_else(|| missing(&at("from"), "write it"))?;
+    let to = to.ok_or_else(|| missing(&at("to"), "write it"))?;
     let column: ColumnName = parsed(column).map_err(|stop| stop.at(at("column")))?;
     let Some(ty) = columns
         .iter()
@@ -269,9 +275,9 @@ pub(super) fn row_count(raw: &str) -> Step<u64> {
 }
 
 fn failed([code, kind, message]: [Option<&str>; 3]) -> Step<Failure> {
-    let code = code.ok_or_else(|| missing("data.code"))?;
-    let kind = kind.ok_or_else(|| missing("data.kind"))?;
-    let message = message.ok_or_else(|| missing("data.message"))?;
+    let code = code.ok_or_else(|| missing("data.code", "write it"))?;
+    let kind = kind.ok_or_else(|| missing("data.kind", "write it"))?;
+    let message = message.ok_or_else(|| missing("data.message", "write it"))?;
     let code = match code.parse() {
         Ok(code @ 1..) => code,
         _ => {
@@ -326,6 +332,6 @@ fn parsed<T: FromStr<Err: std::fmt::Display>>(raw: &str) -> Step<T> {
         .map_err(|why| Error::new(Kind::Contract, format!("{why}")).into())
 }
 
-fn missing(path: &str) -> Stop {
-    Error::contract(path, "is missing; write it before the rows").into()
+fn missing(path: &str, what_to_do: &str) -> Stop {
+    Error::contract(path, format!("is missing; {what_to_do}")).into()
 }

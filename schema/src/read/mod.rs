@@ -19,11 +19,12 @@ use std::io::Read;
 
 use crate::envelope::{Data, Envelope};
 use crate::error::{Error, Kind};
+use crate::layout::Layout;
 use crate::value::Value;
 use cell::Scratch;
+use cursor::Stop;
 use head::Head;
 use input::{Extent, Input};
-use row::Layout;
 
 /// Up to this many bytes, inflated, the envelope's members may stand anywhere: 8 MiB.
 pub const SMALL: usize = 8 << 20;
@@ -240,6 +241,25 @@ impl<R: Read> Reader<R> {
             rows: *rows,
             bytes: input.read(),
         })
+    }
+}
+
+/// Checks that the reader takes what a writer has put before the rows.
+pub(crate) fn accepts_head(text: &str, caps: &Caps) -> Result<(), Error> {
+    if text.len() > caps.head {
+        let sentence = format!(
+            "what stands before the rows has more than {} bytes; make it smaller",
+            caps.head
+        );
+        return Err(Error::new(Kind::TooLarge, sentence));
+    }
+    match head::parse(&mut cursor::Cursor::over(text), head::There::TooMuch, caps) {
+        Ok(_) => Ok(()),
+        Err(Stop::Refused(error)) => Err(*error),
+        Err(Stop::Incomplete | Stop::LookAhead) => Err(Error::new(
+            Kind::Truncated,
+            "what stands before the rows is not whole; write it to its end",
+        )),
     }
 }
 

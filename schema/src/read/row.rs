@@ -1,88 +1,13 @@
 //! One row: as many cells as there are columns, each as its column allows.
 
+use super::RowSink;
 use super::cell::{self, Scratch};
 use super::cursor::{Cursor, Step, Stop};
 use super::members::unlike;
 use super::skip::Skip;
-use super::{Caps, ROW_DEPTH, RowSink};
-use crate::column::Type;
 use crate::error::{Error, Kind};
-use crate::header::{Bound, Header, Mode};
-use crate::name::ColumnName;
+use crate::layout::{Layout, Slot};
 use crate::value::Value;
-
-/// What each cell of a row has to be.
-pub(super) struct Layout {
-    slots: Vec<Slot>,
-    cell_cap: usize,
-    /// How deep a cell may be.
-    depth: usize,
-}
-
-struct Slot {
-    name: ColumnName,
-    ty: Type,
-    /// Why a null is refused, if it is.
-    no_null: Option<&'static str>,
-    range: Option<(Bound, Bound)>,
-}
-
-impl Layout {
-    pub(super) fn new(header: &Header, caps: &Caps) -> Self {
-        let slots = header.columns.iter().map(|column| {
-            let mut slot = Slot {
-                name: column.name.clone(),
-                ty: column.ty,
-                no_null: (!column.nullable)
-                    .then_some("the column says that it is not nullable; write a value"),
-                range: None,
-            };
-            match &header.mode {
-                Mode::Upsert { primary_key } if primary_key.contains(&column.name) => {
-                    slot.no_null = Some("the column is of the primary key; write a value");
-                }
-                Mode::Replace { range: Some(range) } if range.column == column.name => {
-                    slot.no_null = Some("the column is that of the range; write a value within it");
-                    slot.range = Some((range.from, range.to));
-                }
-                _ => {}
-            }
-            slot
-        });
-        Self {
-            slots: slots.collect(),
-            cell_cap: caps.cell,
-            depth: caps.depth - ROW_DEPTH,
-        }
-    }
-}
-
-impl Slot {
-    /// Checks what holds for the value beyond its type.
-    #[inline]
-    pub(super) fn check(&self, value: &Value<'_>) -> Result<(), Error> {
-        if let (Value::Null, Some(why)) = (value, self.no_null) {
-            return Err(Error::new(Kind::Contract, format!("null, but {why}")));
-        }
-        let (Some((from, to)), Some(raw)) = (&self.range, value.raw()) else {
-            return Ok(());
-        };
-        if (from.raw()..to.raw()).contains(&raw) {
-            return Ok(());
-        }
-        let found = match value {
-            Value::Int64(integer) => Bound::Int64(*integer),
-            Value::Date(date) => Bound::Date(*date),
-            Value::Timestamp(timestamp) => Bound::Timestamp(*timestamp),
-            Value::Timestamptz(instant) => Bound::Timestamptz(*instant),
-            _ => return Ok(()),
-        };
-        let sentence = format!(
-            "{found} is not within the range, from {from} to below {to}; leave the row out or widen the range"
-        );
-        Err(Error::new(Kind::Contract, sentence))
-    }
-}
 
 /// Parses what stands before a row, and the row; false at the end of the rows, the cursor behind their `]`.
 pub(super) fn parse<'a, S: RowSink>(
