@@ -1,0 +1,209 @@
+//! Where rows come from: Postgres, MySQL and MariaDB, SQLite. Each runs one query in one read-only
+//! snapshot and pushes what it reads into a [`Sink`], row by row: memory does not grow with the
+//! result.
+//!
+//! Here: what the three have in common. Not here: what becomes of the rows.
+
+mod error;
+mod mysql;
+mod mysql_cell;
+mod postgres;
+mod sqlite;
+mod sqlite_types;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use nightdrop_runtime::{postgres::is_loopback, secret::Secret};
+use nightdrop_schema::{Column, ColumnName, Timestamptz, Type, Value};
+use secrecy::SecretString;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+pub use self::error::{Error, UrlError};
+use crate::{parameters::Parameter, text_form};
+
+/// A database to read from. No secret is in it: passwords are read at each use.
+#[derive(Debug, Clone)]
+pub struct Source {
+    kind: Kind,
+    url: Url,
+    password: Option<Secret>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Postgres,
+    MySql,
+    Sqlite,
+}
+
+/// What a source is asked.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// One statement that returns rows, with the source's own placeholders: `$1` or `?`.
+    pub sql: String,
+    /// Bound to the placeholders, in order.
+    pub parameters: Vec<Parameter>,
+    /// The type of a column, by its name, where the source can't tell it or tells another.
+    pub types: BTreeMap<String, Type>,
+    /// How long all of it may take, connecting included. Then it is cancelled on the server.
+    pub timeout: Duration,
+}
+
+/// A column of a result, and what it is in the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// The column in the message.
+    pub column: Column,
+    /// The type as the source names it, for people.
+    pub source_type: String,
+}
+
+/// Takes a result as it streams out of a source.
+pub trait Sink {
+    /// Once, before all values, also for a result without rows. `as_of` is the source's clock when
+    /// its snapshot began.
+    ///
+    /// # Errors
+    /// The result can't be taken; nothing more will be sent.
+    fn begin(&mut self, as_of: Timestamptz, columns: &[Described]) -> Result<(), crate::Error>;
+
+    /// One value, in the order of the columns; the row ends with its last.
+    ///
+    /// # Errors
+    /// The value can't be taken; nothing more will be sent.
+    fn value(&mut self, value: Value<'_>) -> Result<(), crate::Error>;
+}
+
+impl Source {
+    /// A source by its URL: `postgres://user@host/database`, `mysql://…` (MariaDB too), or
+    /// `sqlite:///file`.
+    ///
+    /// # Errors
+    /// Another scheme, or a URL with a password in it.
+    pub fn new(url: Url, password: Option<Secret>) -> Result<Self, UrlError> {
+        let kind = match url.scheme() {
+            "postgres" | "postgresql" => Kind::Postgres,
+            "mysql" | "mariadb" => Kind::MySql,
+            "sqlite" => Kind::Sqlite,
+            other => return Err(UrlError::Scheme(other.to_owned())),
+        };
+        if url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password") {
+            return Err(UrlError::Password);
+        }
+        Ok(Self { kind, url, password })
+    }
+
+    /// Runs `query` in a read-only snapshot and pushes the result into `sink`.
+    ///
+    /// When the timeout has passed, or `stop` is cancelled, the query is cancelled on the server
+    /// before this returns.
+    ///
+    /// # Errors
+    /// What went wrong, and whose fault it is: see [`Error`]. What the sink said comes back as it was.
+    pub async fn run(
+        &self,
+        query: &Query,
+        sink: &mut impl Sink,
+        stop: &CancellationToken,
+    ) -> Result<(), crate::Error> {
+        let limits = Limits {
+            timeout: query.timeout,
+            deadline: Instant::now() + query.timeout,
+            stop,
+        };
+        let password = self.read_password()?;
+        match self.kind {
+            Kind::Postgres => postgres::run(&self.url, password.as_ref(), query, sink, &limits).await,
+            Kind::MySql => mysql::run(&self.url, password.as_ref(), query, sink, &limits).await,
+            Kind::Sqlite => sqlite::run(&self.url, query, sink, &limits).await,
+        }
+    }
+
+    fn read_password(&self) -> Result<Option<SecretString>, Error> {
+        self.password
+            .as_ref()
+            .map(Secret::read)
+            .transpose()
+            .map_err(|why| Error::Settings(format!("password: {why}")))
+    }
+}
+
+/// How long a source may take, and who may end it before.
+struct Limits<'a> {
+    timeout: Duration,
+    deadline: Instant,
+    stop: &'a CancellationToken,
+}
+
+impl Limits<'_> {
+    /// `work`, unless the deadline or the stop comes first; then it is dropped half-way.
+    async fn bound<T>(&self, work: impl Future<Output = Result<T, crate::Error>>) -> Result<T, crate::Error> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Error::Stopped.into()),
+            done = tokio::time::timeout_at(self.deadline, work) => {
+                done.unwrap_or_else(|_| Err(Error::Timeout(self.timeout).into()))
+            }
+        }
+    }
+}
+
+/// Whether work ended because it had to, and not by itself: the server may still be at it.
+fn was_cut(error: &crate::Error) -> bool {
+    matches!(error, crate::Error::Source(Error::Timeout(_) | Error::Stopped))
+}
+
+/// The columns that a source found, with the types that the job says instead.
+fn described(
+    found: impl IntoIterator<Item = (String, Type, String)>,
+    types: &BTreeMap<String, Type>,
+) -> Result<Vec<Described>, Error> {
+    let columns = found
+        .into_iter()
+        .map(|(name, ty, source_type)| {
+            let ty = types.get(&name).copied().unwrap_or(ty);
+            let name: ColumnName = name.parse().map_err(Error::Column)?;
+            Ok(Described {
+                column: Column { name, ty, description: None, nullable: true },
+                source_type,
+            })
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    for said in types.keys() {
+        let known = || columns.iter().map(|described| described.column.name.as_str());
+        if !known().any(|name| name == said) {
+            return Err(Error::UnknownColumn {
+                column: said.clone(),
+                known: known().collect::<Vec<_>>().join(", "),
+            });
+        }
+    }
+    Ok(columns)
+}
+
+/// A value that its column can't hold, with its place.
+fn refused(row: u64, described: &Described, sentence: String) -> Error {
+    Error::Value {
+        row,
+        column: described.column.name.to_string(),
+        source_type: described.source_type.clone(),
+        ty: described.column.ty,
+        sentence,
+    }
+}
+
+/// A text in UTF-8, or a sentence.
+fn utf8(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|_| "is not UTF-8; convert it in the query, or say bytes".to_owned())
+}
+
+/// The instant that a source's clock shows, from its text in UTC.
+fn instant(text: &str) -> Result<Timestamptz, Error> {
+    let text = if text.ends_with("+00") { text.to_owned() } else { format!("{text}+00") };
+    match text_form::parse(Type::Timestamptz, &text, &mut String::new()) {
+        Ok(Value::Timestamptz(instant)) => Ok(instant),
+        _ => Err(Error::Unreachable(format!("its clock says {text:?}, which is no time"))),
+    }
+}
