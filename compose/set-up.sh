@@ -20,8 +20,7 @@ user() { # name, policy
     local name=$prefix$1 policy=$2
     printf '%s\n' "$name" "$(< "$SECRETS/${name}_s3")" | quietly admin user add drop
     quietly admin policy create drop "$name" /dev/stdin <<< "$policy"
-    quietly admin policy attach drop "$name" --user "$name" 2> /dev/null ||
-        quietly admin policy entities drop --user "$name"
+    quietly admin policy attach drop "$name" --user "$name"
 }
 
 printf '%s\n' "$ROOT" "$(< "$SECRETS/${ROOT}_s3")" | quietly alias set drop "$ENDPOINT"

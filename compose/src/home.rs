@@ -20,9 +20,11 @@ struct Home {
     _janitor: Child,
 }
 
-/// A new, empty folder for one server: `<name>-<number>` below this process's own. Servers write their process id
-/// beside it, see [`run_file`], where the janitor finds it.
-pub(crate) fn folder(name: &str) -> Result<PathBuf> {
+/// A new, empty folder, `<name>-<number>` below this process's own, which is removed when the process ends.
+///
+/// # Errors
+/// When it can't be made.
+pub fn folder(name: &str) -> Result<PathBuf> {
     static HOME: OnceLock<Result<Home, String>> = OnceLock::new();
     static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -99,7 +101,7 @@ pub(crate) fn nobody() -> Result<(u32, u32)> {
         .context("there is no user nobody in /etc/passwd; PostgreSQL refuses to run as root")
 }
 
-/// Opens `folder`'s log for appending, making it where it is not there yet.
+/// What the server of `folder` says.
 pub(crate) fn log_file(folder: &Path) -> PathBuf {
     folder.with_extension("log")
 }

@@ -16,6 +16,7 @@ mod wheel;
 
 pub use binary::binary;
 pub use database::Database;
+pub use home::folder;
 pub use mariadb::MariaDb;
 pub use memory::{peak_rss, rss};
 pub use postgres::Postgres;

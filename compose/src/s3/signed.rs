@@ -24,6 +24,18 @@ impl Answer {
         let (_, rest) = self.body.split_once(&format!("<{element}>"))?;
         Some(rest.split_once(&format!("</{element}>"))?.0)
     }
+
+    /// Each `element` of the XML, as an answer of its own.
+    pub fn all(&self, element: &str) -> Vec<Self> {
+        let opening = format!("<{element}>");
+        let elements = self.body.split(&opening).skip(1);
+        elements
+            .map(|body| Self {
+                status: self.status,
+                body: body.to_owned(),
+            })
+            .collect()
+    }
 }
 
 /// Sends one request; `path` is percent-encoded and may have a query.
