@@ -36,7 +36,11 @@ pub enum Verb {
     /// Run jobs: ask the source, keep the result in the spool, put it into the bucket
     Run {
         /// The jobs to run
-        #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
+        #[arg(
+            value_name = "JOB",
+            required_unless_present = "all",
+            conflicts_with = "all"
+        )]
         jobs: Vec<String>,
         /// Run every job of the configuration
         #[arg(long)]
@@ -69,7 +73,9 @@ pub async fn run(cli: Cli) -> Code {
         Verb::List => list(&cli.common),
         Verb::Put { file } => put_file(&cli.common, file, &stop).await,
         Verb::Drain => return code(drain_all(&cli.common, &stop).await),
-        Verb::Run { jobs, all, dry_run } => return code(run_jobs(&cli.common, jobs, *all, *dry_run, &stop).await),
+        Verb::Run { jobs, all, dry_run } => {
+            return code(run_jobs(&cli.common, jobs, *all, *dry_run, &stop).await);
+        }
     };
     code(ended.map(|()| Code::Ok))
 }
@@ -91,19 +97,33 @@ fn load(common: &Common) -> Result<Config, Error> {
 }
 
 fn open(config: &Config) -> Result<Bucket, Error> {
-    Bucket::open(config.bucket.settings.clone()).map_err(|error| Error::Bucket { error, waiting: None })
+    Bucket::open(config.bucket.settings.clone()).map_err(|error| Error::Bucket {
+        error,
+        waiting: None,
+    })
 }
 
 /// The jobs that were named, in the file's order, which is the order they run in.
-fn chosen<'a>(config: &'a Config, names: &[String], all: bool) -> Result<Vec<(&'a Job, &'a JobConfig)>, Error> {
+fn chosen<'a>(
+    config: &'a Config,
+    names: &[String],
+    all: bool,
+) -> Result<Vec<(&'a Job, &'a JobConfig)>, Error> {
     for name in names {
         if !config.jobs.keys().any(|job| job.as_str() == name) {
             let known: Vec<_> = config.jobs.keys().map(Job::as_str).collect();
-            return Err(Error::NoSuchJob { job: name.clone(), known: known.join(", ") });
+            return Err(Error::NoSuchJob {
+                job: name.clone(),
+                known: known.join(", "),
+            });
         }
     }
-    let named = |job: &Job| names.iter().any(|name| name == job.as_str());
-    Ok(config.jobs.iter().filter(|(job, _)| all || named(job)).collect())
+    let wanted = |job: &Job| names.iter().any(|name| name == job.as_str());
+    Ok(config
+        .jobs
+        .iter()
+        .filter(|(job, _)| all || wanted(job))
+        .collect())
 }
 
 /// All of them run, whatever becomes of the others; the first that fails gives the code.
@@ -120,14 +140,20 @@ async fn run_jobs(
     let mut first = Code::Ok;
     for (job, job_config) in jobs {
         let ended = if dry {
-            dry_run(&config, job, job_config, stop).await.and_then(|page| print(&format!("{job}\n\n{page}")))
+            dry_run(&config, job, job_config, stop)
+                .await
+                .and_then(|page| print(&format!("{job}\n\n{page}")))
         } else {
             let ended = job::run(&config, job, job_config, &bucket, stop).await;
             ended.and_then(|report| print(&format!("{job}: {report}")))
         };
         if let Err(error) = ended {
             tracing::error!("{job}: {error}");
-            first = if first == Code::Ok { error.code() } else { first };
+            first = if first == Code::Ok {
+                error.code()
+            } else {
+                first
+            };
         }
         if stop.is_cancelled() {
             break;
@@ -152,7 +178,9 @@ fn list(common: &Common) -> Result<(), Error> {
             ])
         })
         .collect::<Result<Vec<_>, Error>>()?;
-    let head = ["job", "source", "mode", "timeout", "in the spool"].map(str::to_owned).to_vec();
+    let head = ["job", "source", "mode", "timeout", "in the spool"]
+        .map(str::to_owned)
+        .to_vec();
     print(table(head, rows).trim_end())
 }
 
@@ -167,10 +195,16 @@ async fn drain_all(common: &Common, stop: &CancellationToken) -> Result<Code, Er
             drain(&turn, &bucket, config.bucket.put_for, stop).await
         };
         match ended.await {
-            Ok(gone) => gone.iter().try_for_each(|entry| print(&format!("{job}: {}", entry.key)))?,
+            Ok(gone) => gone
+                .iter()
+                .try_for_each(|entry| print(&format!("{job}: {}", entry.key)))?,
             Err(error) => {
                 tracing::error!("{job}: {error}");
-                first = if first == Code::Ok { error.code() } else { first };
+                first = if first == Code::Ok {
+                    error.code()
+                } else {
+                    first
+                };
             }
         }
     }

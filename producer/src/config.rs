@@ -109,10 +109,12 @@ impl JobConfig {
     pub fn query(&self) -> Result<Query, Error> {
         let sql = match &self.sql {
             Sql::Text(text) => text.clone(),
-            Sql::File(path) => std::fs::read_to_string(path).map_err(|source| Error::QueryFile {
-                path: path.clone(),
-                source,
-            })?,
+            Sql::File(path) => {
+                std::fs::read_to_string(path).map_err(|source| Error::QueryFile {
+                    path: path.clone(),
+                    source,
+                })?
+            }
         };
         Ok(Query {
             sql,
@@ -214,7 +216,9 @@ impl TryFrom<String> for TypeName {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|problem: Problem| problem.to_string())
+        text.parse()
+            .map(Self)
+            .map_err(|problem: Problem| problem.to_string())
     }
 }
 
@@ -255,8 +259,9 @@ impl Check<'_> {
             .source
             .into_iter()
             .map(|(name, table)| {
-                let source = Source::new(table.url, table.password)
-                    .map_err(|why| self.wrong(format_args!("source.{name}.url"), why.to_string()))?;
+                let source = Source::new(table.url, table.password).map_err(|why| {
+                    self.wrong(format_args!("source.{name}.url"), why.to_string())
+                })?;
                 Ok((name, source))
             })
             .collect::<Result<IndexMap<_, _>, Error>>()?;
@@ -281,10 +286,16 @@ impl Check<'_> {
             (Some(access_key), Some(secret_key)) => Some(key_source(access_key, secret_key)),
             (None, None) => None,
             (Some(_), None) => {
-                return Err(self.wrong("bucket.secret_key", "access_key needs it; write \"env:NAME\" or \"file:/path\""));
+                return Err(self.wrong(
+                    "bucket.secret_key",
+                    "access_key needs it; write \"env:NAME\" or \"file:/path\"",
+                ));
             }
             (None, Some(_)) => {
-                return Err(self.wrong("bucket.access_key", "secret_key needs it; write \"env:NAME\" or \"file:/path\""));
+                return Err(self.wrong(
+                    "bucket.access_key",
+                    "secret_key needs it; write \"env:NAME\" or \"file:/path\"",
+                ));
             }
         };
         Ok(BucketConfig {
@@ -304,13 +315,22 @@ impl Check<'_> {
         })
     }
 
-    fn job(&self, job: &Job, table: JobTable, sources: &IndexMap<String, Source>) -> Result<JobConfig, Error> {
+    fn job(
+        &self,
+        job: &Job,
+        table: JobTable,
+        sources: &IndexMap<String, Source>,
+    ) -> Result<JobConfig, Error> {
         let key = |key: &str| format!("job.{job}.{key}");
         let Some(source) = sources.get(&table.source) else {
             let known: Vec<_> = sources.keys().map(String::as_str).collect();
             return Err(self.wrong(
                 key("source"),
-                format!("there is no [source.{}]; known are: {}", table.source, known.join(", ")),
+                format!(
+                    "there is no [source.{}]; known are: {}",
+                    table.source,
+                    known.join(", ")
+                ),
             ));
         };
         let sql = match (table.query, table.query_file) {
@@ -318,16 +338,24 @@ impl Check<'_> {
             // Beside the configuration, wherever the process was started.
             (None, Some(file)) => Sql::File(self.path.parent().unwrap_or(Path::new("")).join(file)),
             (Some(_), Some(_)) => {
-                return Err(self.wrong(key("query_file"), "query is there too; leave one of them out"));
+                return Err(self.wrong(
+                    key("query_file"),
+                    "query is there too; leave one of them out",
+                ));
             }
             (None, None) => {
-                return Err(self.wrong(key("query"), "the job has no query; write query = \"…\" or query_file = \"….sql\""));
+                return Err(self.wrong(
+                    key("query"),
+                    "the job has no query; write query = \"…\" or query_file = \"….sql\"",
+                ));
             }
         };
         let mode = match (table.mode, table.primary_key.is_empty()) {
             (ModeName::Append, true) => Mode::Append,
             (ModeName::Replace, true) => Mode::Replace { range: None },
-            (ModeName::Upsert, false) => Mode::Upsert { primary_key: table.primary_key },
+            (ModeName::Upsert, false) => Mode::Upsert {
+                primary_key: table.primary_key,
+            },
             (ModeName::Upsert, true) => {
                 return Err(self.wrong(
                     key("primary_key"),
@@ -335,7 +363,10 @@ impl Check<'_> {
                 ));
             }
             (ModeName::Append | ModeName::Replace, false) => {
-                return Err(self.wrong(key("primary_key"), "only mode = \"upsert\" has one; leave it out"));
+                return Err(self.wrong(
+                    key("primary_key"),
+                    "only mode = \"upsert\" has one; leave it out",
+                ));
             }
         };
         if table.timeout.is_zero() {
@@ -346,7 +377,11 @@ impl Check<'_> {
             source: source.clone(),
             sql,
             parameters: table.parameters,
-            types: table.types.into_iter().map(|(column, ty)| (column, ty.0)).collect(),
+            types: table
+                .types
+                .into_iter()
+                .map(|(column, ty)| (column, ty.0))
+                .collect(),
             timeout: table.timeout,
             mode,
             min_rows: table.min_rows,

@@ -52,7 +52,9 @@ pub async fn drain(
         done.gone.extend(pass.gone);
         done.refused.extend(pass.refused);
         done.later = pass.later;
-        let Some((_, error)) = done.later.first() else { break };
+        let Some((_, error)) = done.later.first() else {
+            break;
+        };
         let wait = rand::random_range(Duration::ZERO..=longest(attempt));
         if Instant::now() + wait >= deadline {
             break;
@@ -62,14 +64,20 @@ pub async fn drain(
             () = stop.cancelled() => return Err(Error::StoppedPutting),
             () = tokio::time::sleep(wait) => {}
         }
-        waiting = std::mem::take(&mut done.later).into_iter().map(|(entry, _)| entry).collect();
+        waiting = std::mem::take(&mut done.later)
+            .into_iter()
+            .map(|(entry, _)| entry)
+            .collect();
     }
     let mut stayed = done.refused;
     stayed.extend(done.later);
     stayed.sort_by(|(one, _), (other, _)| one.key.cmp(&other.key));
     match stayed.into_iter().next() {
         None => Ok(done.gone),
-        Some((entry, error)) => Err(Error::Bucket { error, waiting: Some(entry.path) }),
+        Some((entry, error)) => Err(Error::Bucket {
+            error,
+            waiting: Some(entry.path),
+        }),
     }
 }
 
@@ -119,7 +127,9 @@ fn may_pass(fault: Fault) -> bool {
 /// Full jitter: any wait up to this, so that producers which lost a bucket together do not come
 /// back together.
 fn longest(attempt: u32) -> Duration {
-    FIRST_WAIT.saturating_mul(2_u32.saturating_pow(attempt)).min(LONGEST_WAIT)
+    FIRST_WAIT
+        .saturating_mul(2_u32.saturating_pow(attempt))
+        .min(LONGEST_WAIT)
 }
 
 #[cfg(test)]

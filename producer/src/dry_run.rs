@@ -31,8 +31,14 @@ pub async fn dry_run(
     stop: &CancellationToken,
 ) -> Result<String, Error> {
     let query = job_config.query()?;
-    let mut sink =
-        Preview { config, job, job_config, query: &query, progress: Progress::new(job.as_str()), begun: None };
+    let mut sink = Preview {
+        config,
+        job,
+        job_config,
+        query: &query,
+        progress: Progress::new(job.as_str()),
+        begun: None,
+    };
     job_config.source.run(&query, &mut sink, stop).await?;
     let Preview { begun, .. } = sink;
     begun.ok_or(source::Error::Silent)?.page(job_config)
@@ -73,7 +79,13 @@ impl Sink for Preview<'_> {
         )?;
         let header = header(self.job_config, self.query, columns);
         let writer = Writer::new(io::sink(), &envelope, &header).map_err(Error::written)?;
-        self.begun = Some(Begun { key, as_of, columns: columns.to_vec(), writer, first: Vec::new() });
+        self.begun = Some(Begun {
+            key,
+            as_of,
+            columns: columns.to_vec(),
+            writer,
+            first: Vec::new(),
+        });
         Ok(())
     }
 
@@ -108,7 +120,11 @@ impl Begun {
                 ]
             })
             .collect();
-        let names = self.columns.iter().map(|described| described.column.name.to_string()).collect();
+        let names = self
+            .columns
+            .iter()
+            .map(|described| described.column.name.to_string())
+            .collect();
         let mut page = String::new();
         // Writing to a String can't fail.
         let _ = write!(
@@ -117,11 +133,22 @@ impl Begun {
             self.key,
             self.as_of,
             job_config.mode.as_str(),
-            table::table(vec!["column".to_owned(), "in the source".to_owned(), "travels as".to_owned()], types),
+            table::table(
+                vec![
+                    "column".to_owned(),
+                    "in the source".to_owned(),
+                    "travels as".to_owned()
+                ],
+                types
+            ),
             HumanCount(rows),
         );
         if rows < job_config.min_rows {
-            let _ = write!(page, ", and min_rows = {}: a run would drop nothing", job_config.min_rows);
+            let _ = write!(
+                page,
+                ", and min_rows = {}: a run would drop nothing",
+                job_config.min_rows
+            );
         }
         if rows > self.first.len() as u64 {
             let _ = write!(page, ", the first {}", self.first.len());
@@ -143,10 +170,13 @@ fn shown(value: Value<'_>) -> String {
         Value::Float64(number) => number.to_string(),
         Value::String(text) => text.to_owned(),
         Value::Bytes(bytes) => {
-            bytes.iter().take(table::WIDEST).fold("0x".to_owned(), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
+            bytes
+                .iter()
+                .take(table::WIDEST)
+                .fold("0x".to_owned(), |mut text, byte| {
+                    let _ = write!(text, "{byte:02x}");
+                    text
+                })
         }
         Value::Date(date) => date.to_string(),
         Value::Time(time) => time.to_string(),

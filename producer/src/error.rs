@@ -51,7 +51,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file that is of another producer.
-    #[error("the file's source is {found}, and this producer is {ours}; a producer drops only its own")]
+    #[error(
+        "the file's source is {found}, and this producer is {ours}; a producer drops only its own"
+    )]
     OtherProducer {
         /// The `source` in the file.
         found: schema::Producer,
@@ -73,7 +75,9 @@ pub enum Error {
     #[error("the spool did not take the result: {0}; check state_dir: its room, its rights")]
     Disk(schema::Error),
     /// A signal came while results were being put.
-    #[error("stopped by a signal; what was not put is safe in the spool, and the next run or `drain` puts it")]
+    #[error(
+        "stopped by a signal; what was not put is safe in the spool, and the next run or `drain` puts it"
+    )]
     StoppedPutting,
     /// Stdout is gone.
     #[error("cannot print: {0}")]
@@ -82,7 +86,10 @@ pub enum Error {
 
 fn waits(path: Option<&PathBuf>) -> String {
     path.map_or_else(String::new, |path| {
-        format!("; the result is safe in the spool at {}, and the next run or `drain` puts it", path.display())
+        format!(
+            "; the result is safe in the spool at {}, and the next run or `drain` puts it",
+            path.display()
+        )
     })
 }
 
@@ -90,11 +97,13 @@ impl Error {
     /// The exit code: what a script may do about it. One exhaustive match.
     pub fn code(&self) -> Code {
         match self {
-            Self::NoConfig(_) | Self::NoSuchJob { .. } => Code::Usage,
+            Self::NoConfig(_) | Self::NoSuchJob { .. } | Self::Input { .. } => Code::Usage,
             Self::Config(_) => Code::Config,
             Self::Source(error) => error.code(),
-            Self::Message(_) | Self::Key(_) | Self::TooFewRows { .. } | Self::OtherProducer { .. } => Code::Data,
-            Self::Input { .. } => Code::Usage,
+            Self::Message(_)
+            | Self::Key(_)
+            | Self::TooFewRows { .. }
+            | Self::OtherProducer { .. } => Code::Data,
             Self::Disk(_) => Code::CantCreate,
             Self::Spool(error) => error.code(),
             Self::Bucket { error, .. } => match error.fault() {

@@ -25,21 +25,30 @@ pub(crate) fn open(name: &str) -> Result<Box<dyn Read>, Error> {
     if name == "-" {
         return Ok(Box::new(io::stdin().lock()));
     }
-    let file = File::open(name).map_err(|source| Error::Input { name: name.to_owned(), source })?;
+    let file = File::open(name).map_err(|source| Error::Input {
+        name: name.to_owned(),
+        source,
+    })?;
     Ok(Box::new(file))
 }
 
 /// Reads a message to its end, and so finds whatever is wrong with it. Says how it was compressed.
 pub(crate) fn read(name: &str, stored: impl Read) -> Result<(Message, Compression), Error> {
     let mut stored = BufReader::with_capacity(256 << 10, stored);
-    let start = stored.fill_buf().map_err(|source| Error::Input { name: name.to_owned(), source })?;
+    let start = stored.fill_buf().map_err(|source| Error::Input {
+        name: name.to_owned(),
+        source,
+    })?;
     // RFC 8878, section 3.1.1, and RFC 1952, section 2.3.1. No JSON starts like this.
     if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
         let decoder = zstd::Decoder::with_buffer(stored).and_then(|mut decoder| {
             decoder.window_log_max(WINDOW_LOG)?;
             Ok(decoder)
         });
-        let decoder = decoder.map_err(|source| Error::Input { name: name.to_owned(), source })?;
+        let decoder = decoder.map_err(|source| Error::Input {
+            name: name.to_owned(),
+            source,
+        })?;
         Ok((whole(decoder)?, Compression::Zstd))
     } else if start.starts_with(&[0x1f, 0x8b]) {
         Ok((whole(MultiGzDecoder::new(stored))?, Compression::Gzip))
@@ -55,7 +64,11 @@ fn whole(inflated: impl Read) -> Result<Message, Error> {
         while reader.next_row(&mut Discard).map_err(Error::Message)? {}
     }
     let summary = reader.finish().map_err(Error::Message)?;
-    Ok(Message { envelope, data, summary })
+    Ok(Message {
+        envelope,
+        data,
+        summary,
+    })
 }
 
 /// Whoever checks a file has no use for its values.

@@ -37,7 +37,14 @@ pub struct Report {
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { entry, rows, columns, as_of, earlier, took } = self;
+        let Self {
+            entry,
+            rows,
+            columns,
+            as_of,
+            earlier,
+            took,
+        } = self;
         write!(
             f,
             "{} rows × {columns} columns as of {as_of}, {} in {:.1} s: {}",
@@ -82,18 +89,33 @@ pub async fn run(
         begun: None,
     };
     job_config.source.run(&query, &mut sink, stop).await?;
-    let Begun { outgoing, columns, as_of } = sink.whole()?;
+    let Begun {
+        outgoing,
+        columns,
+        as_of,
+    } = sink.whole()?;
     let rows = outgoing.rows();
     let entry = outgoing.commit()?;
 
     progress.say("putting it into the bucket");
     let gone = drain(&turn, bucket, config.bucket.put_for, stop).await?;
     earlier += gone.len().saturating_sub(1);
-    Ok(Report { entry, rows, columns, as_of, earlier, took: started.elapsed() })
+    Ok(Report {
+        entry,
+        rows,
+        columns,
+        as_of,
+        earlier,
+        took: started.elapsed(),
+    })
 }
 
 /// A bucket that is down must not keep the query from being asked on time: each entry is tried once.
-async fn put_earlier(turn: &Turn, bucket: &Bucket, stop: &CancellationToken) -> Result<usize, Error> {
+async fn put_earlier(
+    turn: &Turn,
+    bucket: &Bucket,
+    stop: &CancellationToken,
+) -> Result<usize, Error> {
     match drain(turn, bucket, Duration::ZERO, stop).await {
         Ok(gone) => Ok(gone.len()),
         Err(Error::Bucket { error, .. }) => {
@@ -117,7 +139,10 @@ pub(crate) fn header(config: &JobConfig, query: &Query, columns: &[Described]) -
     }
     Header {
         mode: config.mode.clone(),
-        columns: columns.iter().map(|described| described.column.clone()).collect(),
+        columns: columns
+            .iter()
+            .map(|described| described.column.clone())
+            .collect(),
         parameters: parameters::recorded(&query.parameters),
         next_by: None,
     }
@@ -155,7 +180,11 @@ impl Sink for ToSpool<'_> {
     fn begin(&mut self, as_of: Timestamptz, columns: &[Described]) -> Result<(), Error> {
         let header = header(self.config, self.query, columns);
         let outgoing = self.turn.begin(as_of, &header, self.compression)?;
-        self.begun = Some(Begun { outgoing, columns: columns.len(), as_of });
+        self.begun = Some(Begun {
+            outgoing,
+            columns: columns.len(),
+            as_of,
+        });
         Ok(())
     }
 

@@ -21,6 +21,6 @@ mod text_form;
 mod validate;
 
 pub use crate::{
-    drain::drain, dry_run::dry_run, error::Error, outgoing::Outgoing, parameters::Parameter, put::put,
-    validate::validate,
+    drain::drain, dry_run::dry_run, error::Error, outgoing::Outgoing, parameters::Parameter,
+    put::put, validate::validate,
 };

@@ -18,8 +18,16 @@ impl Lock {
     /// Takes the lock, or says who else has it. The file stays behind: to remove it would let two
     /// processes lock two files of one name.
     pub(crate) fn take(path: &Path) -> Result<Self, Error> {
-        let state = |source| Error::State { path: path.to_path_buf(), source };
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(state)?;
+        let state = |source| Error::State {
+            path: path.to_path_buf(),
+            source,
+        };
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)
+            .map_err(state)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(Error::Locked(path.to_path_buf())),

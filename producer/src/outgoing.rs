@@ -40,7 +40,13 @@ impl Turn {
             time: as_of,
             traceparent: None,
         };
-        let key = Key::new(envelope.source.clone(), envelope.subject.clone(), as_of, envelope.id, compression)?;
+        let key = Key::new(
+            envelope.source.clone(),
+            envelope.subject.clone(),
+            as_of,
+            envelope.id,
+            compression,
+        )?;
         let bytes = draft.written();
         let writer = Writer::new(draft, &envelope, header).map_err(Error::written)?;
         Ok(Outgoing { writer, key, bytes })

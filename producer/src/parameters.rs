@@ -59,7 +59,9 @@ impl<'de> Deserialize<'de> for Parameter {
             toml::Value::Boolean(flag) => flag.to_string(),
             toml::Value::Datetime(moment) => moment.to_string(),
             toml::Value::Array(_) | toml::Value::Table(_) => {
-                return Err(D::Error::custom("a parameter's value is text, a number or a flag; write { type = \"json\", value = '…' } for more"));
+                return Err(D::Error::custom(
+                    "a parameter's value is text, a number or a flag; write { type = \"json\", value = '…' } for more",
+                ));
             }
         };
         Self::new(table.r#type.0, text).map_err(D::Error::custom)
@@ -67,13 +69,18 @@ impl<'de> Deserialize<'de> for Parameter {
 }
 
 /// What a message says its query ran with: the parameters in their order, under `$1`, `$2`, ….
-pub(crate) fn recorded(parameters: &[Parameter]) -> Option<serde_json::Map<String, serde_json::Value>> {
+pub(crate) fn recorded(
+    parameters: &[Parameter],
+) -> Option<serde_json::Map<String, serde_json::Value>> {
     (!parameters.is_empty()).then(|| {
         parameters
             .iter()
             .enumerate()
             .map(|(index, parameter)| {
-                (format!("${}", index + 1), serde_json::Value::String(parameter.text.clone()))
+                (
+                    format!("${}", index + 1),
+                    serde_json::Value::String(parameter.text.clone()),
+                )
             })
             .collect()
     })

@@ -29,11 +29,18 @@ impl Progress {
         };
         let style = ProgressStyle::with_template("{spinner} {prefix}: {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner());
-        let bar = ProgressBar::with_draw_target(None, target).with_style(style).with_prefix(job.to_owned());
+        let bar = ProgressBar::with_draw_target(None, target)
+            .with_style(style)
+            .with_prefix(job.to_owned());
         bar.set_message("asking the source");
         bar.enable_steady_tick(EVERY);
         let now = Instant::now();
-        Self { bar, started: now, drawn: now, rows: 0 }
+        Self {
+            bar,
+            started: now,
+            drawn: now,
+            rows: 0,
+        }
     }
 
     /// A row went by; `bytes` of them all so far.
@@ -43,7 +50,8 @@ impl Progress {
             return;
         }
         self.drawn = Instant::now();
-        self.bar.set_message(line(self.rows, bytes, self.started.elapsed()));
+        self.bar
+            .set_message(line(self.rows, bytes, self.started.elapsed()));
     }
 
     /// The rows are in; now something else takes its time.
@@ -61,7 +69,12 @@ impl Drop for Progress {
 fn line(rows: u64, bytes: u64, elapsed: Duration) -> String {
     let per_second = u128::from(rows) * 1000 / elapsed.as_millis().max(1);
     let per_second = u64::try_from(per_second).unwrap_or(u64::MAX);
-    format!("{} rows, {}, {} rows/s", HumanCount(rows), HumanBytes(bytes), HumanCount(per_second))
+    format!(
+        "{} rows, {}, {} rows/s",
+        HumanCount(rows),
+        HumanBytes(bytes),
+        HumanCount(per_second)
+    )
 }
 
 #[cfg(test)]

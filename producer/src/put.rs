@@ -24,13 +24,24 @@ use crate::{
 ///
 /// # Errors
 /// It is no message, or one of another producer; or it could not be put, then it waits in the spool.
-pub async fn put(config: &Config, name: &str, bucket: &Bucket, stop: &CancellationToken) -> Result<String, Error> {
+pub async fn put(
+    config: &Config,
+    name: &str,
+    bucket: &Bucket,
+    stop: &CancellationToken,
+) -> Result<String, Error> {
     let spool = Spool::new(config.producer.clone(), &config.state_dir);
-    let state = |source| spool::Error::State { path: config.state_dir.clone(), source };
+    let state = |source| spool::Error::State {
+        path: config.state_dir.clone(),
+        source,
+    };
     // Nameless, so that a crash leaves nothing behind; and what was checked is what is dropped,
     // whoever writes to the file meanwhile.
     let mut copy = spool.nameless()?;
-    let tee = Tee { from: input::open(name)?, to: &mut copy };
+    let tee = Tee {
+        from: input::open(name)?,
+        to: &mut copy,
+    };
     let (message, compression) = input::read(name, tee)?;
     let key = key_of(config, &message, compression)?;
 
@@ -46,9 +57,18 @@ pub async fn put(config: &Config, name: &str, bucket: &Bucket, stop: &Cancellati
 fn key_of(config: &Config, message: &Message, compression: Compression) -> Result<Key, Error> {
     let envelope = &message.envelope;
     if envelope.source != config.producer {
-        return Err(Error::OtherProducer { found: envelope.source.clone(), ours: config.producer.clone() });
+        return Err(Error::OtherProducer {
+            found: envelope.source.clone(),
+            ours: config.producer.clone(),
+        });
     }
-    Ok(Key::new(envelope.source.clone(), envelope.subject.clone(), envelope.time, envelope.id, compression)?)
+    Ok(Key::new(
+        envelope.source.clone(),
+        envelope.subject.clone(),
+        envelope.time,
+        envelope.id,
+        compression,
+    )?)
 }
 
 /// Reads, and keeps a copy of what was read.

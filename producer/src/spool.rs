@@ -93,7 +93,10 @@ pub struct Draft<'a> {
 impl Spool {
     /// The spool of a producer. Nothing is touched before [`Spool::lock`].
     pub fn new(producer: Producer, state_dir: impl Into<PathBuf>) -> Self {
-        Self { producer, state_dir: state_dir.into() }
+        Self {
+            producer,
+            state_dir: state_dir.into(),
+        }
     }
 
     /// Takes a job's turn. What an earlier run left half-written is removed.
@@ -128,7 +131,10 @@ impl Spool {
     /// The folder can't be read.
     pub fn jobs(&self) -> Result<Vec<Job>, Error> {
         let folder = self.state_dir.join("spool");
-        let mut jobs: Vec<Job> = names(&folder)?.iter().filter_map(|name| name.parse().ok()).collect();
+        let mut jobs: Vec<Job> = names(&folder)?
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .collect();
         jobs.sort();
         Ok(jobs)
     }
@@ -139,7 +145,10 @@ impl Spool {
     /// The folder can't be read.
     pub fn waiting(&self, job: &Job) -> Result<usize, Error> {
         let names = names(&self.state_dir.join("spool").join(job.as_str()))?;
-        Ok(names.iter().filter(|name| key(&self.producer, job, name).is_some()).count())
+        Ok(names
+            .iter()
+            .filter(|name| key(&self.producer, job, name).is_some())
+            .count())
     }
 }
 
@@ -156,7 +165,12 @@ impl Turn {
             .mode(0o600)
             .open(&path)
             .map_err(Error::at(&path))?;
-        let mut draft = Draft { turn: self, path, encoder: None, written: Arc::default() };
+        let mut draft = Draft {
+            turn: self,
+            path,
+            encoder: None,
+            written: Arc::default(),
+        };
         draft.encoder = Some(Encoder::new(file, compression).map_err(Error::at(&draft.path))?);
         Ok(draft)
     }
@@ -169,7 +183,10 @@ impl Turn {
         let mut entries = Vec::new();
         for name in names(&self.folder)? {
             let Some(key) = key(&self.producer, &self.job, &name) else {
-                tracing::warn!("{} is no entry of the spool; it is left alone", self.folder.join(name).display());
+                tracing::warn!(
+                    "{} is no entry of the spool; it is left alone",
+                    self.folder.join(name).display()
+                );
                 continue;
             };
             let path = self.folder.join(&name);
@@ -190,7 +207,10 @@ impl Turn {
     }
 
     fn remove_drafts(&self) -> Result<(), Error> {
-        for name in names(&self.folder)?.iter().filter(|name| name.ends_with(DRAFT)) {
+        for name in names(&self.folder)?
+            .iter()
+            .filter(|name| name.ends_with(DRAFT))
+        {
             let path = self.folder.join(name);
             fs::remove_file(&path).map_err(Error::at(&path))?;
         }
@@ -219,14 +239,22 @@ impl Draft<'_> {
     /// # Errors
     /// The disk refuses; then there is no entry.
     pub fn commit(mut self, key: &Key) -> Result<Entry, Error> {
-        let encoder = self.encoder.take().ok_or_else(closed).map_err(Error::at(&self.path))?;
+        let encoder = self
+            .encoder
+            .take()
+            .ok_or_else(closed)
+            .map_err(Error::at(&self.path))?;
         let file = encoder.finish().map_err(Error::at(&self.path))?;
         file.sync_all().map_err(Error::at(&self.path))?;
         let size = file.metadata().map_err(Error::at(&self.path))?.len();
         let path = self.turn.folder.join(file_name(key));
         fs::rename(&self.path, &path).map_err(Error::at(&path))?;
         sync_folder(&self.turn.folder)?;
-        Ok(Entry { key: key.clone(), path, size })
+        Ok(Entry {
+            key: key.clone(),
+            path,
+            size,
+        })
     }
 }
 
@@ -272,7 +300,13 @@ fn names(folder: &Path) -> Result<Vec<String>, Error> {
         Err(error) => return Err(Error::at(folder)(error)),
     };
     entries
-        .map(|entry| Ok(entry.map_err(Error::at(folder))?.file_name().to_string_lossy().into_owned()))
+        .map(|entry| {
+            Ok(entry
+                .map_err(Error::at(folder))?
+                .file_name()
+                .to_string_lossy()
+                .into_owned())
+        })
         .collect()
 }
 
@@ -286,12 +320,16 @@ fn durable_folder(path: &Path) -> Result<(), Error> {
         durable_folder(parent)?;
     }
     match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(Error::at(path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(Error::at(path)(error));
+        }
         _ => {}
     }
     path.parent().map_or(Ok(()), sync_folder)
 }
 
 fn sync_folder(path: &Path) -> Result<(), Error> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(Error::at(path))
+    File::open(path)
+        .and_then(|folder| folder.sync_all())
+        .map_err(Error::at(path))
 }

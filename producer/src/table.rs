@@ -10,12 +10,22 @@ pub(crate) fn table(head: Vec<String>, rows: Vec<Vec<String>>) -> String {
         .map(|row| row.iter().map(|cell| cell_text(cell)).collect())
         .collect();
     let widths: Vec<usize> = (0..lines[0].len())
-        .map(|column| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .map(|column| {
+            lines
+                .iter()
+                .filter_map(|line| line.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let mut text = String::new();
     for (index, line) in lines.iter().enumerate() {
-        let cells: Vec<String> =
-            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<String> = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
         if index == 0 {
@@ -48,13 +58,18 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_long_or_wild_cells_are_tamed() {
-        let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
+        let row = |cells: &[&str]| {
+            cells
+                .iter()
+                .map(|cell| (*cell).to_owned())
+                .collect::<Vec<_>>()
+        };
         insta::assert_snapshot!(
             table(row(&["carrier", "n"]), vec![row(&["UA", "1545"]), row(&["\u{1b}[31m", &"é".repeat(50)])]),
             @r"
-        carrier    n
-        ─────────  ─────────────────────────────────────────
-        UA         1545
+        carrier     n
+        ──────────  ─────────────────────────────────────────
+        UA          1545
         \u{1b}[31m  éééééééééééééééééééééééééééééééééééééééé…
         "
         );

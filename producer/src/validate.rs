@@ -19,15 +19,24 @@ pub fn validate(name: &str) -> Result<String, Error> {
 
 /// `jfk/departures 2013-01-31T05:00:00.000000Z append 2 rows × 2 columns`
 pub(crate) fn line(message: &Message) -> String {
-    let Message { envelope, data, summary } = message;
+    let Message {
+        envelope,
+        data,
+        summary,
+    } = message;
     let about = format!("{}/{} {}", envelope.source, envelope.subject, envelope.time);
     match data {
         Data::Result(header) => {
             let columns = header.columns.len();
             let rows = HumanCount(summary.rows);
-            format!("{about} {} {rows} rows × {columns} columns", header.mode.as_str())
+            format!(
+                "{about} {} {rows} rows × {columns} columns",
+                header.mode.as_str()
+            )
         }
         Data::Probe => format!("{about} probe"),
-        Data::Failed(failure) => format!("{about} failed with {}: {}", failure.code, failure.message),
+        Data::Failed(failure) => {
+            format!("{about} failed with {}: {}", failure.code, failure.message)
+        }
     }
 }

@@ -52,7 +52,7 @@ pub enum Error {
         known: String,
     },
     /// A value that its column's type can't hold.
-    #[error("row {row}, column {column} ({source_type} as {}): {sentence}{}", .ty.as_str(), hint(column, *.ty))]
+    #[error("row {row}, column {column} ({source_type} as {}): {sentence}{}", .ty.as_str(), hint(column, *.ty, *.takes_it))]
     Value {
         /// The row, from 1.
         row: u64,
@@ -64,14 +64,16 @@ pub enum Error {
         ty: Type,
         /// What was found.
         sentence: String,
+        /// The type that takes it as it is.
+        takes_it: Type,
     },
 }
 
-fn hint(column: &str, ty: Type) -> String {
-    if ty == Type::String {
+fn hint(column: &str, ty: Type, takes_it: Type) -> String {
+    if ty == takes_it {
         return String::new();
     }
-    format!("; types = {{ {column:?} = \"string\" }} takes it as it is")
+    format!("; types = {{ {column:?} = \"{takes_it}\" }} takes it as it is")
 }
 
 impl Error {
@@ -87,7 +89,14 @@ impl Error {
     }
 
     /// An error of sqlx, judged by `judge` where a server gave it a code.
-    pub(super) fn from_sqlx(error: sqlx::Error, judge: impl FnOnce(&str) -> fn(String) -> Self) -> Self {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "so that those who call it can stand in a `map_err`"
+    )]
+    pub(super) fn from_sqlx(
+        error: sqlx::Error,
+        judge: impl FnOnce(&str) -> fn(String) -> Self,
+    ) -> Self {
         match &error {
             sqlx::Error::Database(said) => {
                 let code = said.code().unwrap_or_default();

@@ -92,7 +92,11 @@ impl Source {
         if url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password") {
             return Err(UrlError::Password);
         }
-        Ok(Self { kind, url, password })
+        Ok(Self {
+            kind,
+            url,
+            password,
+        })
     }
 
     /// Runs `query` in a read-only snapshot and pushes the result into `sink`.
@@ -115,7 +119,9 @@ impl Source {
         };
         let password = self.read_password()?;
         match self.kind {
-            Kind::Postgres => postgres::run(&self.url, password.as_ref(), query, sink, &limits).await,
+            Kind::Postgres => {
+                postgres::run(&self.url, password.as_ref(), query, sink, &limits).await
+            }
             Kind::MySql => mysql::run(&self.url, password.as_ref(), query, sink, &limits).await,
             Kind::Sqlite => sqlite::run(&self.url, query, sink, &limits).await,
         }
@@ -139,7 +145,10 @@ struct Limits<'a> {
 
 impl Limits<'_> {
     /// `work`, unless the deadline or the stop comes first; then it is dropped half-way.
-    async fn bound<T>(&self, work: impl Future<Output = Result<T, crate::Error>>) -> Result<T, crate::Error> {
+    async fn bound<T>(
+        &self,
+        work: impl Future<Output = Result<T, crate::Error>>,
+    ) -> Result<T, crate::Error> {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(Error::Stopped.into()),
@@ -152,7 +161,10 @@ impl Limits<'_> {
 
 /// Whether work ended because it had to, and not by itself: the server may still be at it.
 fn was_cut(error: &crate::Error) -> bool {
-    matches!(error, crate::Error::Source(Error::Timeout(_) | Error::Stopped))
+    matches!(
+        error,
+        crate::Error::Source(Error::Timeout(_) | Error::Stopped)
+    )
 }
 
 /// The columns that a source found, with the types that the job says instead.
@@ -166,13 +178,22 @@ fn described(
             let ty = types.get(&name).copied().unwrap_or(ty);
             let name: ColumnName = name.parse().map_err(Error::Column)?;
             Ok(Described {
-                column: Column { name, ty, description: None, nullable: true },
+                column: Column {
+                    name,
+                    ty,
+                    description: None,
+                    nullable: true,
+                },
                 source_type,
             })
         })
         .collect::<Result<Vec<_>, Error>>()?;
     for said in types.keys() {
-        let known = || columns.iter().map(|described| described.column.name.as_str());
+        let known = || {
+            columns
+                .iter()
+                .map(|described| described.column.name.as_str())
+        };
         if !known().any(|name| name == said) {
             return Err(Error::UnknownColumn {
                 column: said.clone(),
@@ -183,27 +204,66 @@ fn described(
     Ok(columns)
 }
 
+/// Why a value does not fit its column's type, and the type that would take it as it is.
+#[derive(Debug, PartialEq, Eq)]
+struct Unfit {
+    sentence: String,
+    takes_it: Type,
+}
+
+impl Unfit {
+    /// Bytes that are no text.
+    fn bytes(sentence: &str) -> Self {
+        Self {
+            sentence: sentence.to_owned(),
+            takes_it: Type::Bytes,
+        }
+    }
+}
+
+impl From<String> for Unfit {
+    fn from(sentence: String) -> Self {
+        Self {
+            sentence,
+            takes_it: Type::String,
+        }
+    }
+}
+
+impl From<&str> for Unfit {
+    fn from(sentence: &str) -> Self {
+        Self::from(sentence.to_owned())
+    }
+}
+
 /// A value that its column can't hold, with its place.
-fn refused(row: u64, described: &Described, sentence: String) -> Error {
+fn refused(row: u64, described: &Described, unfit: Unfit) -> Error {
     Error::Value {
         row,
         column: described.column.name.to_string(),
         source_type: described.source_type.clone(),
         ty: described.column.ty,
-        sentence,
+        sentence: unfit.sentence,
+        takes_it: unfit.takes_it,
     }
 }
 
-/// A text in UTF-8, or a sentence.
-fn utf8(bytes: &[u8]) -> Result<&str, String> {
-    std::str::from_utf8(bytes).map_err(|_| "is not UTF-8; convert it in the query, or say bytes".to_owned())
+/// A text in UTF-8.
+fn utf8(bytes: &[u8]) -> Result<&str, Unfit> {
+    std::str::from_utf8(bytes).map_err(|_| Unfit::bytes("is not UTF-8"))
 }
 
 /// The instant that a source's clock shows, from its text in UTC.
 fn instant(text: &str) -> Result<Timestamptz, Error> {
-    let text = if text.ends_with("+00") { text.to_owned() } else { format!("{text}+00") };
+    let text = if text.ends_with("+00") {
+        text.to_owned()
+    } else {
+        format!("{text}+00")
+    };
     match text_form::parse(Type::Timestamptz, &text, &mut String::new()) {
         Ok(Value::Timestamptz(instant)) => Ok(instant),
-        _ => Err(Error::Unreachable(format!("its clock says {text:?}, which is no time"))),
+        _ => Err(Error::Unreachable(format!(
+            "its clock says {text:?}, which is no time"
+        ))),
     }
 }

@@ -10,14 +10,14 @@ use futures::TryStreamExt;
 use nightdrop_schema::{Timestamptz, Value};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions, Connection, Decode, Executor, MySql, MySqlConnection, Row, SqlSafeStr,
-    Statement,
+    AssertSqlSafe, Column as _, ConnectOptions, Connection, Decode, Executor, MySql,
+    MySqlConnection, Row, SqlSafeStr, Statement,
     mysql::{MySqlArguments, MySqlConnectOptions, MySqlRow, MySqlSslMode, MySqlTypeInfo},
 };
 use url::Url;
 
 use super::{
-    Described, Error, Limits, Query, Sink, described, instant, is_loopback,
+    Described, Error, Limits, Query, Sink, Unfit, described, instant, is_loopback,
     mysql_cell::{Kind, Scratch},
     refused, was_cut,
 };
@@ -59,7 +59,11 @@ fn options(url: &Url, password: Option<&SecretString>) -> Result<MySqlConnectOpt
     let says = |name: &str| url.query_pairs().any(|(key, _)| key == name);
     if !says("sslmode") && !says("ssl-mode") {
         let local = options.get_socket().is_some() || is_loopback(options.get_host());
-        options = options.ssl_mode(if local { MySqlSslMode::Preferred } else { MySqlSslMode::VerifyIdentity });
+        options = options.ssl_mode(if local {
+            MySqlSslMode::Preferred
+        } else {
+            MySqlSslMode::VerifyIdentity
+        });
     }
     if let Some(password) = password {
         options = options.password(password.expose_secret());
@@ -69,7 +73,10 @@ fn options(url: &Url, password: Option<&SecretString>) -> Result<MySqlConnectOpt
 
 async fn connect(options: &MySqlConnectOptions) -> Result<(MySqlConnection, u64), crate::Error> {
     let mut connection = options.connect().await.map_err(judged)?;
-    let row = sqlx::query("SELECT CONNECTION_ID()").fetch_one(&mut connection).await.map_err(judged)?;
+    let row = sqlx::query("SELECT CONNECTION_ID()")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(judged)?;
     let id = row.try_get_unchecked::<u64, _>(0).map_err(judged)?;
     Ok((connection, id))
 }
@@ -78,21 +85,36 @@ async fn connect(options: &MySqlConnectOptions) -> Result<(MySqlConnection, u64)
 async fn kill(options: &MySqlConnectOptions, id: u64) {
     let ended = async {
         let mut second = options.connect().await?;
-        sqlx::raw_sql(AssertSqlSafe(format!("KILL CONNECTION {id}"))).execute(&mut second).await?;
+        sqlx::raw_sql(AssertSqlSafe(format!("KILL CONNECTION {id}")))
+            .execute(&mut second)
+            .await?;
         let gone = "SELECT 1 FROM information_schema.processlist WHERE id = ?";
-        while sqlx::query(gone).bind(id).fetch_optional(&mut second).await?.is_some() {
+        while sqlx::query(gone)
+            .bind(id)
+            .fetch_optional(&mut second)
+            .await?
+            .is_some()
+        {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         second.close().await
     };
     match tokio::time::timeout(std::time::Duration::from_secs(10), ended).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!("cannot end the query on the server, its time limit will: {error}"),
-        Err(_) => tracing::warn!("the server does not say that the query ended; its time limit will end it"),
+        Ok(Err(error)) => {
+            tracing::warn!("cannot end the query on the server, its time limit will: {error}");
+        }
+        Err(_) => tracing::warn!(
+            "the server does not say that the query ended; its time limit will end it"
+        ),
     }
 }
 
-async fn stream(connection: &mut MySqlConnection, query: &Query, sink: &mut impl Sink) -> Result<(), crate::Error> {
+async fn stream(
+    connection: &mut MySqlConnection,
+    query: &Query,
+    sink: &mut impl Sink,
+) -> Result<(), crate::Error> {
     let as_of = begin(connection, query).await?;
 
     // A result without rows comes without columns; the prepared statement has them.
@@ -109,9 +131,16 @@ async fn stream(connection: &mut MySqlConnection, query: &Query, sink: &mut impl
 
     let mut row = rows.try_next().await.map_err(judged)?;
     // What a placeholder is typed as is known only now.
-    let found = row.as_ref().map_or(prepared, |row| row.columns().iter().map(found).collect());
+    let found = row
+        .as_ref()
+        .map_or(prepared, |row| row.columns().iter().map(found).collect());
     let kinds: Vec<Kind> = found.iter().map(|found| found.kind).collect();
-    let columns = described(found.into_iter().map(|found| (found.name, found.kind.travels_as(), found.source_type)), &query.types)?;
+    let columns = described(
+        found
+            .into_iter()
+            .map(|found| (found.name, found.kind.travels_as(), found.source_type)),
+        &query.types,
+    )?;
     sink.begin(as_of, &columns)?;
 
     let mut scratch = Scratch::default();
@@ -120,7 +149,7 @@ async fn stream(connection: &mut MySqlConnection, query: &Query, sink: &mut impl
         row_number += 1;
         for (index, (column, kind)) in columns.iter().zip(&kinds).enumerate() {
             let value = cell(&current, index, *kind, column, &mut scratch)
-                .map_err(|sentence| refused(row_number, column, sentence))?;
+                .map_err(|unfit| refused(row_number, column, unfit))?;
             sink.value(value)?;
         }
         row = rows.try_next().await.map_err(judged)?;
@@ -133,7 +162,10 @@ async fn begin(
     connection: &mut MySqlConnection,
     query: &Query,
 ) -> Result<Timestamptz, crate::Error> {
-    let row = sqlx::query("SELECT VERSION()").fetch_one(&mut *connection).await.map_err(judged)?;
+    let row = sqlx::query("SELECT VERSION()")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(judged)?;
     let version: String = row.try_get_unchecked(0).map_err(judged)?;
     let limit = if version.contains("MariaDB") {
         format!("max_statement_time = {}", query.timeout.as_secs_f64())
@@ -142,14 +174,25 @@ async fn begin(
     };
     // A slow disk here must not make the server give up within its 60 s.
     let settings = format!("SET SESSION {limit}, SESSION net_write_timeout = 3600");
-    sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut *connection).await.map_err(judged)?;
-    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").execute(&mut *connection).await.map_err(judged)?;
-    let clock = sqlx::query("SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)").fetch_one(&mut *connection).await.map_err(judged)?;
+    sqlx::raw_sql(AssertSqlSafe(settings))
+        .execute(&mut *connection)
+        .await
+        .map_err(judged)?;
+    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        .execute(&mut *connection)
+        .await
+        .map_err(judged)?;
+    let clock = sqlx::query("SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(judged)?;
     sqlx::raw_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
         .execute(&mut *connection)
         .await
         .map_err(judged)?;
-    Ok(instant(&clock.try_get_unchecked::<String, _>(0).map_err(judged)?)?)
+    Ok(instant(
+        &clock.try_get_unchecked::<String, _>(0).map_err(judged)?,
+    )?)
 }
 
 struct Found {
@@ -161,7 +204,11 @@ struct Found {
 fn found(column: &sqlx::mysql::MySqlColumn) -> Found {
     let ty: &MySqlTypeInfo = column.type_info();
     let kind = Kind::of(ty);
-    Found { name: column.name().to_owned(), kind, source_type: kind.name(ty) }
+    Found {
+        name: column.name().to_owned(),
+        kind,
+        source_type: kind.name(ty),
+    }
 }
 
 fn cell<'a>(
@@ -170,7 +217,7 @@ fn cell<'a>(
     kind: Kind,
     column: &Described,
     scratch: &'a mut Scratch,
-) -> Result<Value<'a>, String> {
+) -> Result<Value<'a>, Unfit> {
     let raw = row.try_get_raw(index).map_err(|why| why.to_string())?;
     // `is_null` would call a zero date null; the bytes are there only if it is none.
     match <&[u8] as Decode<MySql>>::decode(raw) {
@@ -220,15 +267,35 @@ fn moment(value: &Value<'_>) -> String {
 /// <https://mariadb.com/kb/en/mariadb-error-codes/>. sqlx gives the SQLSTATE, which says less.
 fn judged(error: sqlx::Error) -> Error {
     let number = match &error {
-        sqlx::Error::Database(said) => said.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().map_or(0, |said| said.number()),
+        sqlx::Error::Database(said) => said
+            .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
+            .map_or(0, sqlx::mysql::MySqlDatabaseError::number),
         _ => 0,
     };
     Error::from_sqlx(error, |_| match number {
         1044 | 1045 | 1227 | 1698 | 1862 => Error::Credentials,
         1049 => Error::Settings,
         // Too many connections, shutdown, resources, locks, interrupted, time limits, killed.
-        1040 | 1041 | 1042 | 1053 | 1077 | 1079 | 1129 | 1130 | 1152..=1161 | 1184 | 1203 | 1205 | 1206 | 1213 | 1226
-        | 1317 | 1927 | 1969 | 3024 | 2000..=2999 => Error::Unreachable,
+        1040
+        | 1041
+        | 1042
+        | 1053
+        | 1077
+        | 1079
+        | 1129
+        | 1130
+        | 1152..=1161
+        | 1184
+        | 1203
+        | 1205
+        | 1206
+        | 1213
+        | 1226
+        | 1317
+        | 1927
+        | 1969
+        | 3024
+        | 2000..=2999 => Error::Unreachable,
         _ => Error::Refused,
     })
 }
@@ -243,15 +310,30 @@ mod tests {
 
     #[test]
     fn loopback_may_be_without_tls_and_every_other_host_verifies() {
-        assert!(matches!(mode("mysql://localhost/x"), MySqlSslMode::Preferred));
-        assert!(matches!(mode("mysql://db1/x?socket=/run/mysqld.sock"), MySqlSslMode::Preferred));
-        assert!(matches!(mode("mysql://db1/x"), MySqlSslMode::VerifyIdentity));
-        assert!(matches!(mode("mysql://db1/x?ssl-mode=REQUIRED"), MySqlSslMode::Required));
+        assert!(matches!(
+            mode("mysql://localhost/x"),
+            MySqlSslMode::Preferred
+        ));
+        assert!(matches!(
+            mode("mysql://db1/x?socket=/run/mysqld.sock"),
+            MySqlSslMode::Preferred
+        ));
+        assert!(matches!(
+            mode("mysql://db1/x"),
+            MySqlSslMode::VerifyIdentity
+        ));
+        assert!(matches!(
+            mode("mysql://db1/x?ssl-mode=REQUIRED"),
+            MySqlSslMode::Required
+        ));
     }
 
     #[test]
     fn a_moment_is_bound_in_the_session_s_time_zone() {
         let instant = Timestamptz::parse("2013-01-31T05:00:00-05:00").unwrap();
-        assert_eq!(moment(&Value::Timestamptz(instant)), "2013-01-31 10:00:00.000000");
+        assert_eq!(
+            moment(&Value::Timestamptz(instant)),
+            "2013-01-31 10:00:00.000000"
+        );
     }
 }

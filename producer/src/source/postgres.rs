@@ -6,15 +6,19 @@ use nightdrop_runtime::postgres::options;
 use nightdrop_schema::{Type, Value, copy};
 use secrecy::SecretString;
 use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, PgConnection, Row, Statement, TypeInfo,
-    ValueRef,
+    AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, PgConnection, Row, Statement,
+    TypeInfo, ValueRef,
     encode::IsNull,
     error::BoxDynError,
-    postgres::{PgArgumentBuffer, PgArguments, PgConnectOptions, PgRow, PgTypeInfo, Postgres, types::Oid},
+    postgres::{
+        PgArgumentBuffer, PgArguments, PgConnectOptions, PgRow, PgTypeInfo, Postgres, types::Oid,
+    },
 };
 use url::Url;
 
-use super::{Described, Error, Limits, Query, Sink, described, instant, refused, utf8, was_cut};
+use super::{
+    Described, Error, Limits, Query, Sink, Unfit, described, instant, refused, utf8, was_cut,
+};
 use crate::{parameters::Parameter, text_form};
 
 /// How many bytes of rows one FETCH aims at. The server keeps a FETCH's rows together before it
@@ -29,7 +33,8 @@ pub(super) async fn run(
     sink: &mut impl Sink,
     limits: &Limits<'_>,
 ) -> Result<(), crate::Error> {
-    let options = options(url, password, "nightdrop-producer").map_err(|why| Error::Settings(why.to_string()))?;
+    let options = options(url, password, "nightdrop-producer")
+        .map_err(|why| Error::Settings(why.to_string()))?;
     let (mut connection, pid) = limits.bound(connect(&options)).await?;
     let outcome = limits.bound(stream(&mut connection, query, sink)).await;
     match &outcome {
@@ -55,34 +60,56 @@ async fn connect(options: &PgConnectOptions) -> Result<(PgConnection, i32), crat
 }
 
 /// Ends our own session on the server from a second one. A cancel request would be lost if it came
-/// between two FETCHes; a terminated session is gone whatever it was doing.
+/// between two fetches; a terminated session is gone whatever it was doing.
 async fn terminate(options: &PgConnectOptions, pid: i32) {
     let ended = async {
         let mut second = options.connect().await?;
-        sqlx::query("SELECT pg_terminate_backend($1)").bind(pid).execute(&mut second).await?;
+        sqlx::query("SELECT pg_terminate_backend($1)")
+            .bind(pid)
+            .execute(&mut second)
+            .await?;
         // Until it is gone, the query may still hold locks: the caller is told that it is cancelled.
         let gone = "SELECT FROM pg_stat_activity WHERE pid = $1";
-        while sqlx::query(gone).bind(pid).fetch_optional(&mut second).await?.is_some() {
+        while sqlx::query(gone)
+            .bind(pid)
+            .fetch_optional(&mut second)
+            .await?
+            .is_some()
+        {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         second.close().await
     };
     match tokio::time::timeout(std::time::Duration::from_secs(10), ended).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!("cannot end the query on the server, its statement_timeout will: {error}"),
-        Err(_) => tracing::warn!("the server does not say that the query ended; its statement_timeout will end it"),
+        Ok(Err(error)) => tracing::warn!(
+            "cannot end the query on the server, its statement_timeout will: {error}"
+        ),
+        Err(_) => tracing::warn!(
+            "the server does not say that the query ended; its statement_timeout will end it"
+        ),
     }
 }
 
-async fn stream(connection: &mut PgConnection, query: &Query, sink: &mut impl Sink) -> Result<(), crate::Error> {
-    sqlx::raw_sql(AssertSqlSafe(settings(query))).execute(&mut *connection).await.map_err(judged)?;
+async fn stream(
+    connection: &mut PgConnection,
+    query: &Query,
+    sink: &mut impl Sink,
+) -> Result<(), crate::Error> {
+    sqlx::raw_sql(AssertSqlSafe(settings(query)))
+        .execute(&mut *connection)
+        .await
+        .map_err(judged)?;
     let clock = sqlx::raw_sql("SELECT transaction_timestamp()::text")
         .fetch_one(&mut *connection)
         .await
         .map_err(judged)?;
     let as_of = instant(text(&clock, 0)?)?;
 
-    let declare = format!("DECLARE nightdrop NO SCROLL CURSOR WITHOUT HOLD FOR {}", query.sql);
+    let declare = format!(
+        "DECLARE nightdrop NO SCROLL CURSOR WITHOUT HOLD FOR {}",
+        query.sql
+    );
     // With arguments, even none, this goes by the extended protocol, which takes one statement only.
     sqlx::query_with(AssertSqlSafe(declare), arguments(&query.parameters)?)
         .persistent(false)
@@ -90,7 +117,8 @@ async fn stream(connection: &mut PgConnection, query: &Query, sink: &mut impl Si
         .await
         .map_err(judged)?;
 
-    let (columns, readers): (Vec<Described>, Vec<Reader>) = columns(connection, query).await?.into_iter().unzip();
+    let (columns, readers): (Vec<Described>, Vec<Reader>) =
+        columns(connection, query).await?.into_iter().unzip();
     sink.begin(as_of, &columns)?;
 
     let mut scratch = Scratch::default();
@@ -109,11 +137,13 @@ async fn stream(connection: &mut PgConnection, query: &Query, sink: &mut impl Si
                     sink.value(Value::Null)?;
                     continue;
                 }
-                let found = raw.as_bytes().map_err(|why| Error::Unreachable(why.to_string()))?;
+                let found = raw
+                    .as_bytes()
+                    .map_err(|why| Error::Unreachable(why.to_string()))?;
                 bytes += found.len();
                 let value = reader
                     .read(column.column.ty, found, &mut scratch)
-                    .map_err(|sentence| refused(row_number, column, sentence))?;
+                    .map_err(|unfit| refused(row_number, column, unfit))?;
                 sink.value(value)?;
             }
         }
@@ -161,10 +191,15 @@ struct Scratch {
 }
 
 impl Reader {
-    fn read<'a>(self, ty: Type, found: &'a [u8], scratch: &'a mut Scratch) -> Result<Value<'a>, String> {
+    fn read<'a>(
+        self,
+        ty: Type,
+        found: &'a [u8],
+        scratch: &'a mut Scratch,
+    ) -> Result<Value<'a>, Unfit> {
         let text = utf8(found)?;
         match self {
-            Self::Text => text_form::parse(ty, text, &mut scratch.text),
+            Self::Text => Ok(text_form::parse(ty, text, &mut scratch.text)?),
             Self::Bytea => {
                 hex(text, &mut scratch.bytes)?;
                 Ok(Value::Bytes(&scratch.bytes))
@@ -173,18 +208,26 @@ impl Reader {
             Self::Real => Ok(Value::Float64(match text {
                 "Infinity" => f64::INFINITY,
                 "-Infinity" => f64::NEG_INFINITY,
-                _ => text_form::widened(text.parse().map_err(|_| format!("{text:?} is no number"))?),
+                _ => {
+                    text_form::widened(text.parse().map_err(|_| format!("{text:?} is no number"))?)
+                }
             })),
         }
     }
 }
 
 fn hex(text: &str, out: &mut Vec<u8>) -> Result<(), String> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
     out.clear();
     let digits = text.strip_prefix("\\x").ok_or("is no bytea in hex form")?;
     for pair in digits.as_bytes().chunks(2) {
-        let [high, low] = *pair else { return Err("has an odd number of hex digits".to_owned()) };
+        let [high, low] = *pair else {
+            return Err("has an odd number of hex digits".to_owned());
+        };
         let (Some(high), Some(low)) = (digit(high), digit(low)) else {
             return Err("has a digit that is not hexadecimal".to_owned());
         };
@@ -195,14 +238,31 @@ fn hex(text: &str, out: &mut Vec<u8>) -> Result<(), String> {
 
 /// The columns of the open cursor. FETCH itself says them only with a row; describing a FETCH says
 /// them for an empty result too.
-async fn columns(connection: &mut PgConnection, query: &Query) -> Result<Vec<(Described, Reader)>, crate::Error> {
-    let fetch = (&mut *connection).prepare(sqlx::SqlStr::from_static("FETCH 0 FROM nightdrop")).await.map_err(judged)?;
+async fn columns(
+    connection: &mut PgConnection,
+    query: &Query,
+) -> Result<Vec<(Described, Reader)>, crate::Error> {
+    let fetch = (&mut *connection)
+        .prepare(sqlx::SqlStr::from_static("FETCH 0 FROM nightdrop"))
+        .await
+        .map_err(judged)?;
     // A pooler would hand the named statement on to whoever comes next.
-    sqlx::raw_sql("DEALLOCATE ALL").execute(connection).await.map_err(judged)?;
-    let types: Vec<PgTypeInfo> = fetch.columns().iter().map(|column| column.type_info().clone()).collect();
+    sqlx::raw_sql("DEALLOCATE ALL")
+        .execute(connection)
+        .await
+        .map_err(judged)?;
+    let types: Vec<PgTypeInfo> = fetch
+        .columns()
+        .iter()
+        .map(|column| column.type_info().clone())
+        .collect();
     let found = fetch.columns().iter().map(|column| {
         let ty = column.type_info();
-        (column.name().to_owned(), mapped(oid(ty)), ty.name().to_lowercase())
+        (
+            column.name().to_owned(),
+            mapped(oid(ty)),
+            ty.name().to_lowercase(),
+        )
     });
     let columns = described(found, &query.types)?;
     Ok(columns
@@ -301,14 +361,16 @@ impl sqlx::Encode<'_, Postgres> for Bound<'_> {
 fn arguments(parameters: &[Parameter]) -> Result<PgArguments, Error> {
     let mut arguments = PgArguments::default();
     for parameter in parameters {
-        sqlx::Arguments::add(&mut arguments, Bound(parameter)).map_err(|why| Error::Refused(why.to_string()))?;
+        sqlx::Arguments::add(&mut arguments, Bound(parameter))
+            .map_err(|why| Error::Refused(why.to_string()))?;
     }
     Ok(arguments)
 }
 
 fn text(row: &PgRow, index: usize) -> Result<&str, Error> {
     let raw = row.try_get_raw(index).map_err(judged)?;
-    raw.as_str().map_err(|why| Error::Unreachable(why.to_string()))
+    raw.as_str()
+        .map_err(|why| Error::Unreachable(why.to_string()))
 }
 
 /// By SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>
@@ -318,7 +380,12 @@ fn judged(error: sqlx::Error) -> Error {
         "3D000" => Error::Settings,
         _ if code.starts_with("28") => Error::Credentials,
         // The connection, a deadlock, resources, the operator (statement_timeout too), the system.
-        _ if ["08", "40", "53", "57", "58", "XX"].iter().any(|class| code.starts_with(class)) => Error::Unreachable,
+        _ if ["08", "40", "53", "57", "58", "XX"]
+            .iter()
+            .any(|class| code.starts_with(class)) =>
+        {
+            Error::Unreachable
+        }
         _ => Error::Refused,
     })
 }
@@ -330,23 +397,38 @@ mod tests {
     fn read(reader: Reader, ty: Type, found: &str) -> String {
         match reader.read(ty, found.as_bytes(), &mut Scratch::default()) {
             Ok(value) => format!("{value:?}"),
-            Err(sentence) => sentence,
+            Err(unfit) => unfit.sentence,
         }
     }
 
     #[test]
     fn bytea_is_read_from_its_hex_form() {
-        assert_eq!(read(Reader::Bytea, Type::Bytes, "\\x00ff10"), "Bytes([0, 255, 16])");
+        assert_eq!(
+            read(Reader::Bytea, Type::Bytes, "\\x00ff10"),
+            "Bytes([0, 255, 16])"
+        );
         assert_eq!(read(Reader::Bytea, Type::Bytes, "\\x"), "Bytes([])");
-        assert_eq!(read(Reader::Bytea, Type::Bytes, "abc"), "is no bytea in hex form");
-        assert_eq!(read(Reader::Bytea, Type::Bytes, "\\x0"), "has an odd number of hex digits");
+        assert_eq!(
+            read(Reader::Bytea, Type::Bytes, "abc"),
+            "is no bytea in hex form"
+        );
+        assert_eq!(
+            read(Reader::Bytea, Type::Bytes, "\\x0"),
+            "has an odd number of hex digits"
+        );
     }
 
     #[test]
     fn a_real_keeps_its_shortest_digits_whatever_the_server_writes() {
         assert_eq!(read(Reader::Real, Type::Float64, "1.1"), "Float64(1.1)");
-        assert_eq!(read(Reader::Real, Type::Float64, "1.10000002"), "Float64(1.1)");
-        assert_eq!(read(Reader::Real, Type::Float64, "-Infinity"), "Float64(-inf)");
+        assert_eq!(
+            read(Reader::Real, Type::Float64, "1.10000002"),
+            "Float64(1.1)"
+        );
+        assert_eq!(
+            read(Reader::Real, Type::Float64, "-Infinity"),
+            "Float64(-inf)"
+        );
         assert_eq!(read(Reader::Real, Type::Float64, "NaN"), "Float64(NaN)");
     }
 
@@ -356,6 +438,9 @@ mod tests {
         let mut arguments = PgArguments::default();
         sqlx::Arguments::add(&mut arguments, Bound(&parameter)).unwrap();
         let bound = Bound(&parameter);
-        assert_eq!(sqlx::Encode::produces(&bound).and_then(|ty| ty.oid()), Some(Oid(DATE)));
+        assert_eq!(
+            sqlx::Encode::produces(&bound).and_then(|ty| ty.oid()),
+            Some(Oid(DATE))
+        );
     }
 }

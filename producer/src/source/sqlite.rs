@@ -12,14 +12,14 @@ use std::{
 use futures::TryStreamExt;
 use nightdrop_schema::{Type, Value};
 use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions, Connection, Decode, Executor, Row, SqlSafeStr, Sqlite, SqliteConnection,
-    Statement, TypeInfo, ValueRef,
+    AssertSqlSafe, Column as _, ConnectOptions, Connection, Decode, Executor, Row, SqlSafeStr,
+    Sqlite, SqliteConnection, Statement, TypeInfo, ValueRef,
     sqlite::{SqliteArguments, SqliteColumn, SqliteConnectOptions, SqliteRow},
 };
 use url::Url;
 
 use super::{
-    Error, Limits, Query, Sink, described, instant, refused,
+    Error, Limits, Query, Sink, Unfit, described, instant, refused,
     sqlite_types::{Scratch, Stored, mapped},
     was_cut,
 };
@@ -52,7 +52,10 @@ pub(super) async fn run(
     outcome
 }
 
-async fn connect(options: &SqliteConnectOptions, cut: Arc<AtomicBool>) -> Result<SqliteConnection, crate::Error> {
+async fn connect(
+    options: &SqliteConnectOptions,
+    cut: Arc<AtomicBool>,
+) -> Result<SqliteConnection, crate::Error> {
     let mut connection = options.connect().await.map_err(judged)?;
     connection
         .lock_handle()
@@ -62,14 +65,21 @@ async fn connect(options: &SqliteConnectOptions, cut: Arc<AtomicBool>) -> Result
     Ok(connection)
 }
 
-async fn stream(connection: &mut SqliteConnection, query: &Query, sink: &mut impl Sink) -> Result<(), crate::Error> {
+async fn stream(
+    connection: &mut SqliteConnection,
+    query: &Query,
+    sink: &mut impl Sink,
+) -> Result<(), crate::Error> {
     let clock = sqlx::query("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
         .fetch_one(&mut *connection)
         .await
         .map_err(judged)?;
     let as_of = instant(&clock.try_get_unchecked::<String, _>(0).map_err(judged)?)?;
     // Deferred: the first read takes the snapshot, and all that follow see it.
-    sqlx::query("BEGIN DEFERRED").execute(&mut *connection).await.map_err(judged)?;
+    sqlx::query("BEGIN DEFERRED")
+        .execute(&mut *connection)
+        .await
+        .map_err(judged)?;
 
     let sql = || AssertSqlSafe(query.sql.clone()).into_sql_str();
     let statement = (&mut *connection).prepare(sql()).await.map_err(judged)?;
@@ -79,12 +89,18 @@ async fn stream(connection: &mut SqliteConnection, query: &Query, sink: &mut imp
     }
     let types = undeclared(connection, query, &found).await?;
     let columns = described(
-        found.into_iter().zip(types).map(|((name, declared), ty)| (name, ty, declared.name)),
+        found
+            .into_iter()
+            .zip(types)
+            .map(|((name, declared), ty)| (name, ty, declared.name)),
         &query.types,
     )?;
     sink.begin(as_of, &columns)?;
 
-    #[expect(deprecated, reason = "`fetch` does not show where one statement ends and the next begins")]
+    #[expect(
+        deprecated,
+        reason = "`fetch` does not show where one statement ends and the next begins"
+    )]
     let mut steps = sqlx::query_with(sql(), arguments(&query.parameters)?).fetch_many(connection);
     let mut row_number = 0;
     let mut ended = false;
@@ -95,14 +111,16 @@ async fn stream(connection: &mut SqliteConnection, query: &Query, sink: &mut imp
         };
         if ended {
             // sqlx would run all that stand in the text, one after the other.
-            return Err(Error::Refused("it has more than one statement; write one".to_owned()).into());
+            return Err(
+                Error::Refused("it has more than one statement; write one".to_owned()).into(),
+            );
         }
         row_number += 1;
         for (index, column) in columns.iter().enumerate() {
             let mut scratch = Scratch::default();
             let value = cell(&row, index)
                 .and_then(|stored| stored.read(column.column.ty, &mut scratch))
-                .map_err(|sentence| refused(row_number, column, sentence))?;
+                .map_err(|unfit| refused(row_number, column, unfit))?;
             sink.value(value)?;
         }
     }
@@ -132,12 +150,19 @@ async fn declared(
                     tables.insert(table.clone(), table_types(connection, &table).await?);
                 }
                 // The rowid of a table that does not name it is always an integer.
-                tables[&table].get(&*origin.name).cloned().unwrap_or_else(|| "INTEGER".to_owned())
+                tables[&table]
+                    .get(&*origin.name)
+                    .cloned()
+                    .unwrap_or_else(|| "INTEGER".to_owned())
             }
             sqlx::ColumnOrigin::Expression | sqlx::ColumnOrigin::Unknown => String::new(),
         };
         let ty = mapped(&declared);
-        let name = if declared.is_empty() { "expression".to_owned() } else { declared.to_lowercase() };
+        let name = if declared.is_empty() {
+            "expression".to_owned()
+        } else {
+            declared.to_lowercase()
+        };
         found.push((column.name().to_owned(), Declared { name, ty }));
     }
     Ok(found)
@@ -148,12 +173,13 @@ async fn table_types(
     table: &str,
 ) -> Result<HashMap<String, String>, crate::Error> {
     let (schema, name) = table.split_once('.').unwrap_or(("main", table));
-    let rows = sqlx::query_as::<_, (String, String)>("SELECT name, type FROM pragma_table_xinfo(?1, ?2)")
-        .bind(name)
-        .bind(schema)
-        .fetch_all(connection)
-        .await
-        .map_err(judged)?;
+    let rows =
+        sqlx::query_as::<_, (String, String)>("SELECT name, type FROM pragma_table_xinfo(?1, ?2)")
+            .bind(name)
+            .bind(schema)
+            .fetch_all(connection)
+            .await
+            .map_err(judged)?;
     Ok(rows.into_iter().collect())
 }
 
@@ -165,8 +191,10 @@ async fn undeclared(
     query: &Query,
     found: &[(String, Declared)],
 ) -> Result<Vec<Type>, crate::Error> {
-    let mut types: Vec<Option<Type>> =
-        found.iter().map(|(name, declared)| query.types.get(name).copied().or(declared.ty)).collect();
+    let mut types: Vec<Option<Type>> = found
+        .iter()
+        .map(|(name, declared)| query.types.get(name).copied().or(declared.ty))
+        .collect();
     if types.iter().any(Option::is_none) {
         let sql = AssertSqlSafe(query.sql.clone());
         let mut rows = sqlx::query_with(sql, arguments(&query.parameters)?).fetch(connection);
@@ -178,20 +206,26 @@ async fn undeclared(
             }
         }
     }
-    Ok(types.into_iter().map(|ty| ty.unwrap_or(Type::String)).collect())
+    Ok(types
+        .into_iter()
+        .map(|ty| ty.unwrap_or(Type::String))
+        .collect())
 }
 
-fn cell(row: &SqliteRow, index: usize) -> Result<Stored<'_>, String> {
+fn cell(row: &SqliteRow, index: usize) -> Result<Stored<'_>, Unfit> {
     let say = |why: sqlx::Error| why.to_string();
     let raw = row.try_get_raw(index).map_err(say)?;
+    // The type that sqlx gives a null is the column's, not the value's.
+    if raw.is_null() {
+        return Ok(Stored::Null);
+    }
     let class = raw.type_info().name().to_owned();
     Ok(match class.as_str() {
-        "NULL" => Stored::Null,
         "INTEGER" => Stored::Integer(row.try_get_unchecked(index).map_err(say)?),
         "REAL" => Stored::Real(row.try_get_unchecked(index).map_err(say)?),
         "TEXT" => Stored::Text(
             <&str as Decode<Sqlite>>::decode(raw)
-                .map_err(|_| "is not UTF-8; CAST it to a BLOB, or correct it")?,
+                .map_err(|_| "is TEXT but not UTF-8; CAST it to a BLOB")?,
         ),
         _ => Stored::Blob(<&[u8] as Decode<Sqlite>>::decode(raw).map_err(|why| why.to_string())?),
     })
@@ -224,9 +258,11 @@ fn arguments(parameters: &[Parameter]) -> Result<SqliteArguments, Error> {
 
 /// By primary result code, the low byte: <https://sqlite.org/rescode.html>
 fn judged(error: sqlx::Error) -> Error {
-    Error::from_sqlx(error, |code| match code.parse::<u32>().unwrap_or_default() & 0xff {
-        // PERM, BUSY, LOCKED, NOMEM, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB
-        3 | 5..=7 | 9..=11 | 13..=15 | 26 => Error::Unreachable,
-        _ => Error::Refused,
+    Error::from_sqlx(error, |code| {
+        match code.parse::<u32>().unwrap_or_default() & 0xff {
+            // PERM, BUSY, LOCKED, NOMEM, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB
+            3 | 5..=7 | 9..=11 | 13..=15 | 26 => Error::Unreachable,
+            _ => Error::Refused,
+        }
     })
 }

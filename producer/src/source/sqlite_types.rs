@@ -4,6 +4,7 @@
 
 use nightdrop_schema::{Decimal, Type, Value};
 
+use super::Unfit;
 use crate::text_form;
 
 /// What a declared type travels as; None where it says nothing and the values decide.
@@ -54,33 +55,37 @@ impl<'a> Stored<'a> {
     }
 
     /// The value as one of `ty`.
-    pub(super) fn read(self, ty: Type, scratch: &'a mut Scratch) -> Result<Value<'a>, String> {
+    pub(super) fn read(self, ty: Type, scratch: &'a mut Scratch) -> Result<Value<'a>, Unfit> {
         let Scratch { text, moment } = scratch;
         match (self, ty) {
             (Self::Null, _) => Ok(Value::Null),
             (Self::Integer(number), Type::Int64) => Ok(Value::Int64(number)),
-            (Self::Integer(number), Type::Float64) => exact(number).map(Value::Float64),
+            (Self::Integer(number), Type::Float64) => Ok(Value::Float64(exact(number)?)),
             (Self::Real(number), Type::Float64) => Ok(Value::Float64(number)),
             (Self::Text(text), Type::String) => Ok(Value::String(text)),
             (Self::Blob(bytes), Type::Bytes) => Ok(Value::Bytes(bytes)),
-            (Self::Blob(_), _) => Err("is a BLOB".to_owned()),
+            (Self::Blob(_), _) => Err(Unfit::bytes("is a BLOB")),
             // Bytes and floats are what they are: a text that looks like one is not.
-            (Self::Text(_), Type::Bytes | Type::Float64) => Err("is TEXT".to_owned()),
-            (Self::Text(_), Type::Int64) => Err("is TEXT; CAST it, if it is always a number".to_owned()),
-            (Self::Text(found), ty) => text_form::parse(ty, found, moment),
-            (Self::Integer(_) | Self::Real(_), Type::Bytes) => Err("is a number".to_owned()),
-            (Self::Real(number), Type::Int64) => Err(format!("{number} is a REAL")),
+            (Self::Text(_), Type::Bytes | Type::Float64) => Err("is TEXT".into()),
+            (Self::Text(_), Type::Int64) => {
+                Err("is TEXT; CAST it, if it is always a number".into())
+            }
+            (Self::Text(found), ty) => Ok(text_form::parse(ty, found, moment)?),
+            (Self::Integer(_) | Self::Real(_), Type::Bytes) => Err("is a number".into()),
+            (Self::Real(number), Type::Int64) => Err(format!("{number} is a REAL").into()),
             (Self::Integer(number), ty) => {
                 *text = number.to_string();
-                text_form::parse(ty, text, moment)
+                Ok(text_form::parse(ty, text, moment)?)
             }
             (Self::Real(number), Type::Decimal) => {
                 *text = number.to_string();
-                Decimal::parse(text).map(Value::Decimal).map_err(|problem| problem.to_string())
+                Ok(Value::Decimal(
+                    Decimal::parse(text).map_err(|problem| problem.to_string())?,
+                ))
             }
             (Self::Real(number), ty) => {
                 *text = number.to_string();
-                text_form::parse(ty, text, moment)
+                Ok(text_form::parse(ty, text, moment)?)
             }
         }
     }
@@ -89,9 +94,13 @@ impl<'a> Stored<'a> {
 fn exact(number: i64) -> Result<f64, String> {
     #[expect(clippy::cast_precision_loss, reason = "checked right after")]
     let float = number as f64;
-    #[expect(clippy::cast_possible_truncation, reason = "a wrong cast shows as another number")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a wrong cast shows as another number"
+    )]
     let same = float < 9_223_372_036_854_775_808.0 && float as i64 == number;
-    same.then_some(float).ok_or_else(|| format!("{number} is more exact than a float64"))
+    same.then_some(float)
+        .ok_or_else(|| format!("{number} is more exact than a float64"))
 }
 
 #[cfg(test)]
@@ -101,7 +110,7 @@ mod tests {
     fn shown(stored: Stored<'_>, ty: Type) -> String {
         match stored.read(ty, &mut Scratch::default()) {
             Ok(value) => format!("{value:?}"),
-            Err(sentence) => sentence,
+            Err(unfit) => unfit.sentence,
         }
     }
 
@@ -125,15 +134,24 @@ mod tests {
 
     #[test]
     fn a_value_of_another_class_is_refused_and_not_bent() {
-        assert_eq!(shown(Stored::Text("7"), Type::Int64), "is TEXT; CAST it, if it is always a number");
+        assert_eq!(
+            shown(Stored::Text("7"), Type::Int64),
+            "is TEXT; CAST it, if it is always a number"
+        );
         assert_eq!(shown(Stored::Real(1.5), Type::Int64), "1.5 is a REAL");
-        assert_eq!(shown(Stored::Integer(2), Type::Bool), "\"2\" is neither true nor false");
+        assert_eq!(
+            shown(Stored::Integer(2), Type::Bool),
+            "\"2\" is neither true nor false"
+        );
         assert_eq!(shown(Stored::Blob(&[0]), Type::String), "is a BLOB");
         assert_eq!(
             shown(Stored::Integer(9_007_199_254_740_993), Type::Float64),
             "9007199254740993 is more exact than a float64"
         );
-        assert_eq!(shown(Stored::Integer(i64::MAX), Type::Float64), "9223372036854775807 is more exact than a float64");
+        assert_eq!(
+            shown(Stored::Integer(i64::MAX), Type::Float64),
+            "9223372036854775807 is more exact than a float64"
+        );
     }
 
     #[test]
@@ -142,6 +160,9 @@ mod tests {
         assert_eq!(shown(Stored::Integer(5), Type::Float64), "Float64(5.0)");
         assert_eq!(shown(Stored::Text(""), Type::String), "String(\"\")");
         assert_eq!(shown(Stored::Null, Type::Int64), "Null");
-        assert_eq!(shown(Stored::Integer(20_130_131), Type::String), "String(\"20130131\")");
+        assert_eq!(
+            shown(Stored::Integer(20_130_131), Type::String),
+            "String(\"20130131\")"
+        );
     }
 }
