@@ -101,13 +101,18 @@ async fn verb(verb: &Verb, consumer: Arc<Consumer>) -> Result<(), Failure> {
             Ok(())
         }
         Verb::Migrate { print: true } => {
-            for (version, sql) in migrate::pending(consumer.pool()).await.map_err(migration)? {
+            for (version, sql) in migrate::pending(consumer.pool())
+                .await
+                .map_err(|error| migration(&error))?
+            {
                 println!("-- migration {version}\n{sql}");
             }
             Ok(())
         }
         Verb::Migrate { print: false } => {
-            let applied = migrate::apply(consumer.pool()).await.map_err(migration)?;
+            let applied = migrate::apply(consumer.pool())
+                .await
+                .map_err(|error| migration(&error))?;
             match applied[..] {
                 [] => println!("nothing is pending"),
                 _ => applied
@@ -117,9 +122,11 @@ async fn verb(verb: &Verb, consumer: Arc<Consumer>) -> Result<(), Failure> {
             Ok(())
         }
         Verb::Status { json } => {
-            let pending = migrate::pending(consumer.pool()).await.map_err(migration)?;
+            let pending = migrate::pending(consumer.pool())
+                .await
+                .map_err(|error| migration(&error))?;
             if let Some((version, _)) = pending.first() {
-                return Err(migration(migrate::Error::Pending(*version)));
+                return Err(migration(&migrate::Error::Pending(*version)));
             }
             let summary = ledger::summary::read(consumer.pool())
                 .await
@@ -151,11 +158,11 @@ async fn run_and_answer(consumer: Arc<Consumer>) -> Result<(), Failure> {
     done.cancel();
     // Open connections of a probe don't keep the process.
     answers.abort();
-    result.map_err(migration)
+    result.map_err(|error| migration(&error))
 }
 
-fn migration(error: migrate::Error) -> Failure {
-    match &error {
+fn migration(error: &migrate::Error) -> Failure {
+    match error {
         migrate::Error::Unavailable(source) => postgres(source),
         migrate::Error::Refused { .. } | migrate::Error::Pending(_) | migrate::Error::Broken(_) => {
             (Code::Config, error.to_string())
@@ -167,7 +174,7 @@ fn migration(error: migrate::Error) -> Failure {
 fn postgres(error: &sqlx::Error) -> Failure {
     let refused = error
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .is_some_and(|code| code.starts_with("28"));
     let code = if refused {
         Code::NoPerm

@@ -151,7 +151,7 @@ impl Default for Load {
             batch_files: 500,
             stream_above: 1024 * 1024,
             park_up_to: 64 * 1024 * 1024,
-            clock_skew: Duration::from_secs(300),
+            clock_skew: Duration::from_mins(5),
         }
     }
 }

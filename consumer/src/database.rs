@@ -7,9 +7,12 @@ use std::time::Duration;
 use nightdrop_runtime::secret::SecretError;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Executor, Row};
+use sqlx::{Connection, Executor, PgConnection};
 
 use crate::config;
+
+/// How long a single connection is tried for, to learn what is wrong.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// What every session sets, so that a consumer that hangs or dies holds nobody up for long.
 ///
@@ -105,15 +108,25 @@ impl Database {
         Ok(())
     }
 
-    /// Whether Postgres answers.
-    ///
-    /// # Errors
-    /// What kept it from answering.
-    pub async fn ping(&self) -> Result<(), sqlx::Error> {
-        sqlx::query("SELECT 1")
-            .fetch_one(&self.pool)
-            .await
-            .map(|row| drop(row.try_get::<i32, _>(0)))
+    /// What keeps Postgres from answering: the pool itself only knows that it waited in vain.
+    pub async fn cause(&self, error: &sqlx::Error) -> String {
+        if !matches!(error, sqlx::Error::PoolTimedOut) {
+            return error.to_string();
+        }
+        let password = self
+            .settings
+            .password
+            .as_ref()
+            .and_then(|secret| secret.read().ok());
+        let options = match options(&self.settings, password.as_ref(), &self.application_name) {
+            Ok(options) => options,
+            Err(error) => return error.to_string(),
+        };
+        match tokio::time::timeout(PROBE, PgConnection::connect_with(&options)).await {
+            Ok(Err(cause)) => cause.to_string(),
+            Ok(Ok(_)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", PROBE.as_secs()),
+        }
     }
 }
 

@@ -52,7 +52,9 @@ async fn prepare(consumer: &Consumer) -> Result<bool, migrate::Error> {
                 return Ok(!consumer.stop.is_cancelled());
             }
             Err(migrate::Error::Unavailable(error)) => {
-                consumer.health.postgres(Err(error.to_string()))
+                consumer
+                    .health
+                    .postgres(Err(consumer.database.cause(&error).await));
             }
             Err(error) => return Err(error),
         }
@@ -75,7 +77,11 @@ async fn polls(consumer: &Consumer) {
     let (mut cursor, mut backoff) = (Cursor::default(), Backoff::default());
     let mut wait = settings.min;
     while !consumer.stop.is_cancelled() {
-        match poll::poll(consumer, &mut cursor).await {
+        let polled = tokio::select! {
+            () = consumer.stop.cancelled() => return,
+            polled = poll::poll(consumer, &mut cursor) => polled,
+        };
+        match polled {
             Ok(polled) => {
                 consumer.health.bucket(Ok(()));
                 consumer.health.postgres(Ok(()));
@@ -97,7 +103,11 @@ async fn polls(consumer: &Consumer) {
                         consumer.health.postgres(Ok(()));
                         consumer.health.bucket(Err(error.to_string()));
                     }
-                    poll::Error::Ledger(error) => consumer.health.postgres(Err(error.to_string())),
+                    poll::Error::Ledger(error) => {
+                        consumer
+                            .health
+                            .postgres(Err(consumer.database.cause(error).await));
+                    }
                 }
                 refresh(consumer);
                 if !rest(consumer, after(error.remedy(), &mut backoff)).await {
@@ -198,7 +208,11 @@ async fn deletions(consumer: &Consumer) {
     let mut backoff = Backoff::default();
     while !consumer.stop.is_cancelled() {
         let decisions = consumer.decisions.notified();
-        let wait = match delete::pass(consumer).await {
+        let done = tokio::select! {
+            () = consumer.stop.cancelled() => return,
+            done = delete::pass(consumer) => done,
+        };
+        let wait = match done {
             Ok(1..) => {
                 backoff.reset();
                 continue;

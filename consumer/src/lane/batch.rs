@@ -113,8 +113,14 @@ async fn fetch(consumer: &Consumer, files: &[File]) -> Sorted {
         let fetch = consumer.fetch.clone();
         async move { fetch.run(file).await }
     });
-    let mut fetched = stream::iter(fetches).buffer_unordered(FETCHES);
-    while let Some(one) = fetched.next().await {
+    let mut arriving = stream::iter(fetches).buffer_unordered(FETCHES);
+    loop {
+        // A stop signal lets what is read be loaded; the rest is given back.
+        let one = tokio::select! {
+            () = consumer.stop.cancelled() => break,
+            one = arriving.next() => one,
+        };
+        let Some(one) = one else { break };
         match one {
             Fetched::Ready(ready) => {
                 rows += ready.rows.len();
@@ -131,7 +137,7 @@ async fn fetch(consumer: &Consumer, files: &[File]) -> Sorted {
                 break;
             }
         }
-        if rows > ROWS || consumer.stop.is_cancelled() {
+        if rows > ROWS {
             break;
         }
     }

@@ -61,12 +61,20 @@ async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<bool, E
         );
         return unfit(consumer, claim, file, Reason::new("deadly", sentence)).await;
     }
-    let stored = match consumer.bucket.get_stream(&file.key, &file.etag).await {
+    let stored = tokio::select! {
+        () = consumer.stop.cancelled() => return Ok(false),
+        stored = consumer.bucket.get_stream(&file.key, &file.etag) => stored,
+    };
+    let stored = match stored {
         Ok(stored) => stored,
         Err(error) => return unreadable(consumer, claim, file, error).await,
     };
     let mut reading = Reading::start(file, stored, consumer.config.caps.caps());
-    let outcome = match reading.head.await {
+    let head = tokio::select! {
+        () = consumer.stop.cancelled() => return Ok(false),
+        head = &mut reading.head => head,
+    };
+    let outcome = match head {
         Ok((envelope, header)) => {
             let (producer, job) = (file.key.producer(), file.key.job());
             match consumer

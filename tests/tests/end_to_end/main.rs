@@ -1,0 +1,18 @@
+//! The real binaries against real servers, with the rights that a site has and no others.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "one test binary: nothing in it is an interface, and the tests say what they show in their names"
+)]
+
+mod crashes;
+mod gate;
+mod loading;
+mod message;
+mod modes;
+mod outages;
+mod parking;
+mod process;
+mod site;
+mod stopping;

@@ -1,0 +1,78 @@
+//! Messages as any producer might write them.
+
+use nightdrop_schema::{Compression, Key, RunId};
+use serde_json::{Value, json};
+
+/// A result, to be changed at will before it is dropped.
+#[derive(Clone)]
+pub struct Message {
+    pub source: String,
+    pub subject: String,
+    pub id: RunId,
+    pub time: String,
+    pub data: Value,
+}
+
+/// Two rows of departures at JFK, in a run of its own.
+pub fn departures(time: &str) -> Message {
+    message("jfk", "departures", time)
+}
+
+pub fn message(source: &str, subject: &str, time: &str) -> Message {
+    Message {
+        source: source.into(),
+        subject: subject.into(),
+        id: RunId::from(uuid::Uuid::now_v7()),
+        time: time.into(),
+        data: json!({
+            "mode": "append",
+            "columns": [{"name": "carrier", "type": "string"}, {"name": "flight", "type": "int64"}],
+            "rows": [["UA", 1545], ["AA", 1141]],
+            "row_count": 2
+        }),
+    }
+}
+
+impl Message {
+    /// The same with other rows.
+    pub fn rows(mut self, rows: &Value) -> Self {
+        self.data["row_count"] = json!(rows.as_array().map_or(0, Vec::len));
+        self.data["rows"] = rows.clone();
+        self
+    }
+
+    pub fn with(mut self, member: &str, value: Value) -> Self {
+        self.data[member] = value;
+        self
+    }
+
+    pub fn key(&self) -> Key {
+        Key::new(
+            self.source.parse().unwrap(),
+            self.subject.parse().unwrap(),
+            nightdrop_schema::Timestamptz::parse(&self.time).unwrap(),
+            self.id,
+            Compression::None,
+        )
+        .unwrap()
+    }
+
+    /// `rows` last but `row_count`, as the contract wants it: `serde_json` sorts by name.
+    pub fn body(&self) -> String {
+        let members = self.data.as_object().unwrap();
+        let before = members
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "rows" | "row_count"))
+            .map(|(name, value)| format!("{}:{value},", json!(name)))
+            .collect::<String>();
+        format!(
+            r#"{{"specversion":"1.0","type":"nightdrop.result.v1","id":"{}","source":"{}","subject":"{}","time":"{}","data":{{{before}"rows":{},"row_count":{}}}}}"#,
+            self.id,
+            self.source,
+            self.subject,
+            self.time,
+            self.data["rows"],
+            self.data["row_count"],
+        )
+    }
+}

@@ -1,0 +1,239 @@
+//! A reporting side of one's own: an inbox, a database, a consumer's configuration.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use nightdrop_bucket::{Bucket, Settings};
+use nightdrop_compose::{Database, Inbox, Keys, Postgres, S3, S3Kind};
+use nightdrop_schema::Key;
+use sqlx::postgres::PgPool;
+use sqlx::{AssertSqlSafe, Row};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::message::Message;
+use crate::process::{Ended, Process};
+
+/// Longer than anything here takes on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Site {
+    pub inbox: Inbox,
+    pub database: Database,
+    pub folder: TempDir,
+    runtime: Runtime,
+    pool: PgPool,
+    producers: Mutex<HashMap<String, Keys>>,
+    extra: String,
+    /// The consumer's way to the bucket, where it isn't the direct one.
+    pub endpoint: Option<String>,
+    /// The consumer's way to Postgres, where it isn't the direct one.
+    pub database_url: Option<String>,
+}
+
+/// Runs a test on every S3 server of this machine.
+pub fn on_each(test: impl Fn(Site)) {
+    for kind in S3Kind::available() {
+        eprintln!("on {kind:?}");
+        test(Site::on(kind));
+    }
+}
+
+impl Site {
+    /// On the servers that all tests share.
+    pub fn on(kind: S3Kind) -> Self {
+        Self::with(S3::shared(kind).unwrap(), Postgres::shared().unwrap())
+    }
+
+    pub fn with(s3: &S3, postgres: &Postgres) -> Self {
+        let inbox = s3.inbox().unwrap();
+        let database = postgres.database().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let pool = {
+            let _inside = runtime.enter();
+            sqlx::postgres::PgPoolOptions::new()
+                .connect_lazy(&database.with_password())
+                .unwrap()
+        };
+        Self {
+            inbox,
+            database,
+            folder: TempDir::new().unwrap(),
+            runtime,
+            pool,
+            producers: Mutex::default(),
+            extra: String::new(),
+            endpoint: None,
+            database_url: None,
+        }
+    }
+
+    /// More for the consumer's configuration, after what it always has.
+    pub fn configured(mut self, extra: &str) -> Self {
+        self.extra = extra.into();
+        self
+    }
+
+    pub fn config(&self) -> PathBuf {
+        let reader = self.inbox.reader();
+        let (access, secret, password) = (
+            self.secret("access", &reader.access_key),
+            self.secret("secret", &reader.secret_key),
+            self.secret("pg", &self.database.password),
+        );
+        let mut text = format!(
+            "[bucket]\nurl = \"{}\"\nendpoint = \"{}\"\nregion = \"{}\"\naccess_key = \"{access}\"\nsecret_key = \"{secret}\"\n\n\
+             [postgres]\nurl = \"{}\"\npassword = \"{password}\"\n\n",
+            self.inbox.url(),
+            self.endpoint.as_ref().unwrap_or(&self.inbox.endpoint),
+            self.inbox.region,
+            self.database_url.as_ref().unwrap_or(&self.database.url),
+        );
+        if !self.extra.contains("[poll]") {
+            text.push_str("[poll]\nmin = \"50ms\"\nmax = \"200ms\"\n\n");
+        }
+        if !self.extra.contains("[http]") {
+            text.push_str("[http]\nlisten = \"127.0.0.1:0\"\n\n");
+        }
+        let _ = writeln!(text, "{}", self.extra);
+        let path = self.folder.path().join("consumer.toml");
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn secret(&self, name: &str, value: &str) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, value).unwrap();
+        format!("file:{}", path.display())
+    }
+
+    /// Runs `nightdrop-consumer` with these words to its end.
+    pub fn consumer(&self, words: &[&str]) -> Ended {
+        self.start(words).wait(PATIENCE)
+    }
+
+    /// `once`, which must end well.
+    pub fn once(&self) -> Ended {
+        let ended = self.consumer(&["once"]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended
+    }
+
+    /// Starts `nightdrop-consumer` with these words.
+    pub fn start(&self, words: &[&str]) -> Process {
+        Process::start("nightdrop-consumer", &self.config(), words)
+    }
+
+    /// The bucket as this producer has it: write-only.
+    pub fn as_producer(&self, producer: &str) -> Bucket {
+        let mut producers = self.producers.lock().unwrap();
+        let keys = producers
+            .entry(producer.to_owned())
+            .or_insert_with(|| self.inbox.producer(producer).unwrap());
+        self.bucket(keys)
+    }
+
+    /// The bucket as the consumer has it.
+    pub fn as_reader(&self) -> Bucket {
+        self.bucket(&self.inbox.reader())
+    }
+
+    fn bucket(&self, keys: &Keys) -> Bucket {
+        let keys = keys.clone();
+        Bucket::open(Settings {
+            url: self.inbox.url().parse().unwrap(),
+            endpoint: Some(self.inbox.endpoint.parse().unwrap()),
+            region: Some(self.inbox.region.clone()),
+            imds: false,
+            keys: Some(Arc::new(move || {
+                Ok(nightdrop_bucket::Keys {
+                    access_key: keys.access_key.clone().into(),
+                    secret_key: keys.secret_key.clone().into(),
+                })
+            })),
+        })
+        .unwrap()
+    }
+
+    /// Drops a message as its own producer.
+    pub fn drop(&self, message: &Message) {
+        self.drop_as(&message.key(), message.body().as_bytes());
+    }
+
+    /// Drops any bytes under a key, as the key's producer.
+    pub fn drop_as(&self, key: &Key, body: &[u8]) {
+        let file = tempfile::NamedTempFile::new_in(self.folder.path()).unwrap();
+        std::fs::write(file.path(), body).unwrap();
+        let bucket = self.as_producer(key.producer().as_str());
+        self.runtime.block_on(bucket.put(key, file.path())).unwrap();
+    }
+
+    /// All keys that lie in the inbox.
+    pub fn keys(&self) -> Vec<String> {
+        let page = self
+            .runtime
+            .block_on(self.as_reader().list("inbox/", None))
+            .unwrap();
+        assert_eq!(page.next, None, "more than a page");
+        page.objects
+            .iter()
+            .map(|object| object.key.to_string())
+            .chain(page.strange.into_iter().map(|strange| strange.key))
+            .collect()
+    }
+
+    /// Rows of a query, each as one text; null is `null`.
+    pub fn rows(&self, query: &str) -> Vec<String> {
+        self.try_rows(query)
+            .unwrap_or_else(|error| panic!("{query}: {error}"))
+    }
+
+    pub fn try_rows(&self, query: &str) -> Result<Vec<String>, sqlx::Error> {
+        let text = format!(
+            "SELECT array_to_string(array(SELECT coalesce(value, 'null') FROM json_each_text(row_to_json(q))), '|') FROM ({query}) q"
+        );
+        self.runtime
+            .block_on(sqlx::query(AssertSqlSafe(text)).fetch_all(&self.pool))?
+            .iter()
+            .map(|row| row.try_get(0))
+            .collect()
+    }
+
+    /// A statement that gives nothing back.
+    pub fn execute(&self, statement: &str) {
+        self.runtime
+            .block_on(sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&self.pool))
+            .unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+
+    /// The ledger's states and reasons, oldest first.
+    pub fn states(&self) -> Vec<String> {
+        self.rows("SELECT state, reason FROM nightdrop.file ORDER BY id")
+    }
+
+    /// Waits until a query gives these rows.
+    pub fn wait_for(&self, query: &str, expected: &[&str]) {
+        let mut last = Vec::new();
+        until(&format!("{query} to give {expected:?}"), || {
+            last = self.try_rows(query).unwrap_or_default();
+            last == expected
+        });
+    }
+}
+
+/// Waits for a condition.
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,53 @@
+//! A stop signal finishes the batch in hand, gives the rest back, and the process ends well.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::gate::{Gate, Hold};
+use crate::message::departures;
+use crate::site::on_each;
+
+const SECONDS: Duration = Duration::from_secs(5);
+
+#[test]
+fn an_idle_consumer_stops_at_once() {
+    on_each(|site| {
+        let consumer = site.start(&["run"]);
+        site.drop(&departures("2013-01-31T05:00:00Z"));
+        site.wait_for("SELECT gone_at IS NOT NULL FROM nightdrop.file", &["true"]);
+        consumer.signal("TERM");
+        let begun = Instant::now();
+        let ended = consumer.wait(SECONDS);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(begun.elapsed() < SECONDS);
+    });
+}
+
+#[test]
+fn a_consumer_stopped_in_the_middle_of_a_large_file_gives_it_back_unharmed() {
+    on_each(|site| {
+        let mut site = site.configured("[load]\nlease = \"10min\"\n");
+        let gate = Gate::before(site.inbox.endpoint.trim_start_matches("http://"));
+        site.endpoint = Some(format!("http://{}", gate.address));
+        let rows: Vec<_> = (0..100_000).map(|n| json!(["UA", n])).collect();
+        site.drop(&departures("2013-01-31T05:00:00Z").rows(&json!(rows)));
+        gate.hold(Hold::Received(600_000));
+        let consumer = site.start(&["run"]);
+        gate.wait();
+        consumer.signal("TERM");
+
+        let ended = consumer.wait(SECONDS);
+
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(
+            site.rows(
+                "SELECT state, attempts, token IS NULL, lease_until IS NULL FROM nightdrop.file"
+            ),
+            ["waiting|0|true|true"]
+        );
+        gate.open();
+        site.once();
+        assert_eq!(site.rows("SELECT count(*) FROM jfk.departures"), ["100000"]);
+    });
+}
