@@ -19,6 +19,7 @@ pub const TRAILER: [u8; 2] = [0xff, 0xff];
 const JSONB_VERSION: u8 = 1;
 
 /// Appends one field: its length and its bytes, in the binary form of the Postgres type of the value's own type.
+#[inline]
 pub fn encode(value: &Value<'_>, out: &mut Vec<u8>) {
     match *value {
         Value::Null => out.extend_from_slice(&(-1_i32).to_be_bytes()),
@@ -44,13 +45,16 @@ pub fn encode(value: &Value<'_>, out: &mut Vec<u8>) {
 }
 
 /// A field of eight bytes, in one piece: most fields are.
+#[inline]
 fn eight(bytes: [u8; 8], out: &mut Vec<u8>) {
     let mut whole = [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0];
     whole[4..].copy_from_slice(&bytes);
     out.extend_from_slice(&whole);
 }
 
+#[inline]
 fn field(bytes: &[u8], out: &mut Vec<u8>) {
+    out.reserve(4 + bytes.len());
     out.extend_from_slice(&length(bytes.len()));
     out.extend_from_slice(bytes);
 }
@@ -120,6 +124,7 @@ impl RowSink for Rows {
         self.out.extend_from_slice(&self.head);
     }
 
+    #[inline]
     fn value(&mut self, _: usize, value: Value<'_>) {
         encode(&value, &mut self.out);
     }

@@ -25,7 +25,14 @@ pub(super) struct Scratch {
 const KEPT: usize = 256 << 10;
 
 impl Scratch {
+    /// How many bytes it has.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.text.capacity() + self.bytes.capacity()
+    }
+
     /// Gives back the memory of a large cell.
+    #[inline]
     pub(super) fn shrink(&mut self) {
         if self.text.capacity() > KEPT {
             self.text = String::new();
@@ -43,37 +50,41 @@ pub(super) fn parse<'a>(
     ty: Type,
     scratch: &mut Scratch,
     skip: &mut Skip<'a>,
-    give: &mut impl FnMut(Value<'_>) -> Result<(), Error>,
+    give: &mut impl FnMut(Value<'_>) -> Step<()>,
 ) -> Step<()> {
     if cursor.peek()? == b'n' {
         cursor.literal(b"null")?;
-        return Ok(give(Value::Null)?);
+        return give(Value::Null);
     }
     let text = &mut scratch.text;
-    let value = match ty {
-        Type::Bool => Value::Bool(bool(cursor)?),
-        Type::Int64 => Value::Int64(int64(cursor)?),
-        Type::Decimal => Value::Decimal(decimal(cursor, text)?),
-        Type::Float64 => Value::Float64(float64(cursor, text)?),
+    // Each arm gives its value by itself: so the compiler sees which it is all the way into the sink.
+    match ty {
+        Type::Bool => give(Value::Bool(bool(cursor)?)),
+        Type::Int64 => give(Value::Int64(int64(cursor)?)),
+        Type::Decimal => give(Value::Decimal(decimal(cursor, text)?)),
+        Type::Float64 => give(Value::Float64(float64(cursor, text)?)),
         Type::String => {
             if cursor.peek()? != b'"' {
                 return Err(unlike(cursor, ty));
             }
-            Value::String(cursor.text(text)?)
+            give(Value::String(cursor.text(text)?))
         }
-        Type::Bytes => Value::Bytes(bytes(cursor, scratch)?),
-        Type::Date => Value::Date(Date::parse(moment(cursor, ty, text)?)?),
-        Type::Time => Value::Time(Time::parse(moment(cursor, ty, text)?)?),
-        Type::Timestamp => Value::Timestamp(Timestamp::parse(moment(cursor, ty, text)?)?),
-        Type::Timestamptz => Value::Timestamptz(Timestamptz::parse(moment(cursor, ty, text)?)?),
-        Type::Uuid => Value::Uuid(parse_uuid(moment(cursor, ty, text)?)?),
+        Type::Bytes => give(Value::Bytes(bytes(cursor, scratch)?)),
+        Type::Date => give(Value::Date(Date::parse(moment(cursor, ty, text)?)?)),
+        Type::Time => give(Value::Time(Time::parse(moment(cursor, ty, text)?)?)),
+        Type::Timestamp => give(Value::Timestamp(Timestamp::parse(moment(
+            cursor, ty, text,
+        )?)?)),
+        Type::Timestamptz => give(Value::Timestamptz(Timestamptz::parse(moment(
+            cursor, ty, text,
+        )?)?)),
+        Type::Uuid => give(Value::Uuid(parse_uuid(moment(cursor, ty, text)?)?)),
         Type::Json => {
             let start = cursor.pos();
             skip.value(cursor)?;
-            Value::Json(Json::checked(cursor.since(start)?))
+            give(Value::Json(Json::checked(cursor.since(start)?)))
         }
-    };
-    Ok(give(value)?)
+    }
 }
 
 /// Checks a cell's size, as it is written.
@@ -127,18 +138,19 @@ pub(super) fn int64(cursor: &mut Cursor<'_>) -> Step<i64> {
     let negative = rest.first() == Some(&b'-');
     let digits = &rest[usize::from(negative)..];
     let mut size = 0_i64;
-    let mut count = 0;
     // Eighteen digits fit whatever they are.
-    while count < 18
-        && let Some(digit @ b'0'..=b'9') = digits.get(count)
-    {
-        size = size * 10 + i64::from(digit - b'0');
-        count += 1;
-    }
-    let plain = matches!(digits.get(count), Some(b',' | b']' | b' ' | b'\n'));
-    if plain && (count > 1 && digits[0] != b'0' || count == 1) {
-        cursor.skip(usize::from(negative) + count);
-        return Ok(if negative { -size } else { size });
+    for (count, byte) in digits.iter().take(19).enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit < 10 && count < 18 {
+            size = size * 10 + i64::from(digit);
+            continue;
+        }
+        let plain = matches!(byte, b',' | b']' | b' ' | b'\n');
+        if plain && (count == 1 || count > 1 && digits[0] != b'0') {
+            cursor.skip(usize::from(negative) + count);
+            return Ok(if negative { -size } else { size });
+        }
+        break;
     }
     int64_at_length(cursor)
 }
@@ -243,7 +255,7 @@ fn bytes<'s>(cursor: &mut Cursor<'_>, scratch: &'s mut Scratch) -> Step<&'s [u8]
 }
 
 /// The text of a type that is a string of some form.
-#[inline]
+#[inline(never)]
 pub(super) fn moment<'s, 'a: 's>(
     cursor: &mut Cursor<'a>,
     ty: Type,

@@ -76,10 +76,12 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn pos(&self) -> usize {
         self.pos
     }
 
+    #[inline]
     pub(crate) fn rest(&self) -> &'a [u8] {
         &self.bytes[self.pos..]
     }
@@ -218,7 +220,11 @@ impl<'a> Cursor<'a> {
     }
 
     /// A string, from its opening quote on, as it is written. Escapes are not looked at.
-    #[inline]
+    #[allow(
+        clippy::inline_always,
+        reason = "a call returns through memory, which costs a fifth of the speed"
+    )]
+    #[inline(always)]
     pub(crate) fn string(&mut self) -> Step<Raw<'a>> {
         if self.peek()? != b'"' {
             return Err(self.due("a string"));

@@ -56,6 +56,12 @@ impl<R: Read> Input<R> {
         self.read
     }
 
+    /// How many bytes the buffer has.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// How much of the file is in the buffer, while no step has been taken yet.
     fn there(&self) -> There {
         if self.pending().len() > SMALL {

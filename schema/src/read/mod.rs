@@ -267,3 +267,6 @@ pub(crate) fn accepts_head(text: &str, caps: &Caps) -> Result<(), Error> {
 fn misused(how: &str) -> Error {
     Error::io("using the reader", std::io::Error::other(how.to_owned()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,7 @@ pub(super) fn parse<'a, S: RowSink>(
         let mut give = |value: Value<'_>| {
             slot.check(&value)?;
             sink.value(place, value);
-            Ok(())
+            Step::Ok(())
         };
         cell::parse(cursor, slot.ty, scratch, &mut skip, &mut give)
             .and_then(|()| cell::within(cursor.pos() - start, layout.cell_cap))

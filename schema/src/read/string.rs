@@ -5,29 +5,42 @@ use crate::error::{Error, Kind};
 
 impl<'a> Raw<'a> {
     /// The text that is meant, in `scratch` if it has escapes.
-    #[inline]
-    pub(crate) fn text<'s>(self, scratch: &'s mut String) -> Result<&'s str, Error>
+    #[allow(
+        clippy::inline_always,
+        reason = "as for the string itself: `Cursor::string`"
+    )]
+    #[inline(always)]
+    pub(crate) fn text<'s>(self, scratch: &'s mut String) -> Step<&'s str>
     where
         'a: 's,
     {
         if !self.escaped {
             return Ok(self.text);
         }
-        scratch.clear();
-        unescape(self.text, scratch)?;
+        unescape_into(self.text, scratch)?;
         Ok(scratch)
     }
 }
 
 impl<'a> Cursor<'a> {
     /// A string's text, in `scratch` if it has escapes.
-    #[inline]
+    #[allow(
+        clippy::inline_always,
+        reason = "as for the string itself: `Cursor::string`"
+    )]
+    #[inline(always)]
     pub(crate) fn text<'s>(&mut self, scratch: &'s mut String) -> Step<&'s str>
     where
         'a: 's,
     {
-        Ok(self.string()?.text(scratch)?)
+        self.string()?.text(scratch)
     }
+}
+
+#[cold]
+fn unescape_into(raw: &str, scratch: &mut String) -> Step<()> {
+    scratch.clear();
+    Ok(unescape(raw, scratch)?)
 }
 
 /// Appends what a string that has escapes means (RFC 8259, section 7).
