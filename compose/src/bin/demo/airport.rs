@@ -73,7 +73,7 @@ impl Airport {
             stream.finish().await?;
             holds.push((*table, rows.rows.len()));
         }
-        let version: String = sqlx::query_scalar("SHOW server_version")
+        let version: String = sqlx::query_scalar("SELECT split_part(version(), ' ', 2)")
             .fetch_one(&mut connection)
             .await?;
         let reader = server.reader(&owner)?;

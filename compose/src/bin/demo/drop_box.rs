@@ -59,8 +59,5 @@ pub(crate) fn refusals(inbox: &Inbox, keys: &Keys, lying: &[Object]) -> Result<S
             answer.text("Code").unwrap_or_default()
         ));
     }
-    Ok(format!(
-        "JFK's own key, on JFK's own result: {}",
-        said.join(", ")
-    ))
+    Ok(format!("With JFK's own key: {}", said.join(", ")))
 }

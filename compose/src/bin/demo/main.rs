@@ -7,6 +7,7 @@ mod page;
 mod programs;
 mod report;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -25,7 +26,11 @@ const AIRLINES: i64 = 16;
 #[tokio::main]
 async fn main() -> ExitCode {
     let page = Page::new();
-    match tell(&page).await {
+    let told = match programs::built() {
+        Ok(programs) => tell(&page, programs).await,
+        Err(error) => Err(error),
+    };
+    match told {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             page.failed(&error);
@@ -34,10 +39,9 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn tell(page: &Page) -> Result<()> {
+async fn tell(page: &Page, [producer, consumer]: [PathBuf; 2]) -> Result<()> {
+    let start = Instant::now();
     page.title("Nightdrop: three airports report to one Postgres, through a bucket that none of them can read");
-    let producer = programs::built("nightdrop-producer")?;
-    let consumer = programs::built("nightdrop-consumer")?;
 
     page.chapter(
         "The places",
@@ -134,8 +138,9 @@ async fn tell(page: &Page) -> Result<()> {
     page.table(&delays);
 
     let [flights, weather, airlines] = counts.map(thousands);
-    page.done(&format!(
+    let text = format!(
         "{flights} flights, {weather} weather rows, {airlines} airlines. The bucket is empty."
-    ));
+    );
+    page.done(&text, start);
     Ok(())
 }

@@ -7,7 +7,6 @@ use crate::programs::Told;
 use crate::report::Delays;
 
 pub(crate) struct Page {
-    since: Instant,
     colours: bool,
 }
 
@@ -21,7 +20,6 @@ const CYAN: &str = "36";
 impl Page {
     pub(crate) fn new() -> Self {
         Self {
-            since: Instant::now(),
             // https://no-color.org
             colours: std::io::stdout().is_terminal()
                 && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty()),
@@ -34,13 +32,13 @@ impl Page {
 
     /// One step of the way.
     pub(crate) fn chapter(&self, name: &str, what: &str) {
-        println!("\n{} {what}", self.in_colour(BOLD, &format!("{name:<13}")));
+        println!("\n{} {what}", self.in_colour(BOLD, &format!("{name:<14}")));
     }
 
     /// What was done, and how long it took since then.
     pub(crate) fn row(&self, name: &str, text: &str, since: Instant) {
         let name = self.in_colour(CYAN, &format!("{name:<9}"));
-        println!("  {name} {text:<76} {}", self.took(since.elapsed()));
+        println!("  {name} {text:<77} {}", self.took(since.elapsed()));
     }
 
     pub(crate) fn note(&self, text: &str) {
@@ -49,23 +47,21 @@ impl Page {
 
     pub(crate) fn command(&self, told: &Told) {
         let command = format!("$ {}", told.command);
-        println!("  {command:<86} {}", self.took(told.took));
+        println!("  {command:<87} {}", self.took(told.took));
     }
 
     pub(crate) fn object(&self, key: &str, size: u64) {
-        println!(
-            "  {key:<86} {}",
-            self.in_colour(DIM, &format!("{:>6} B", thousands(size)))
-        );
+        let size = format!("{:>8} B", thousands(size));
+        println!("  {key:<85} {}", self.in_colour(DIM, &size));
     }
 
     pub(crate) fn table(&self, delays: &Delays) {
-        let airports = ["EWR", "JFK", "LGA"].map(|airport| format!("{airport:>10} dry    rain"));
-        println!("  {:<26}{}", "", self.in_colour(CYAN, &airports.concat()));
+        let airports = ["EWR", "JFK", "LGA"].map(|airport| format!("{airport:>11} dry    rain"));
+        println!("  {:<27}{}", "", self.in_colour(CYAN, &airports.concat()));
         for (airline, cells) in &delays.airlines {
-            println!("  {airline:<26}{}", self.cells(cells));
+            println!("  {airline:<27}{}", self.cells(cells));
         }
-        let all = self.in_colour(BOLD, &format!("{:<26}", "all airlines"));
+        let all = self.in_colour(BOLD, &format!("{:<27}", "all airlines"));
         println!("  {all}{}", self.cells(&delays.all));
     }
 
@@ -80,15 +76,15 @@ impl Page {
         };
         cells
             .iter()
-            .map(|[dry, rain]| cell(dry, 14) + &cell(rain, 8))
+            .map(|[dry, rain]| cell(dry, 15) + &cell(rain, 8))
             .collect()
     }
 
-    pub(crate) fn done(&self, text: &str) {
+    pub(crate) fn done(&self, text: &str, start: Instant) {
         println!(
             "\n{} {}",
-            self.in_colour(GREEN, text),
-            self.in_colour(DIM, &seconds(self.since.elapsed()))
+            self.in_colour(GREEN, &format!("{text:<89}")),
+            self.took(start.elapsed())
         );
     }
 

@@ -26,9 +26,11 @@ pub(crate) struct Told {
     pub(crate) took: Duration,
 }
 
-/// Builds a program where it is not built yet.
-pub(crate) fn built(name: &str) -> Result<PathBuf> {
-    nightdrop_compose::binary(name)
+/// The producer and the consumer, built where they are not built yet.
+pub(crate) fn built() -> Result<[PathBuf; 2]> {
+    let [producer, consumer] =
+        ["nightdrop-producer", "nightdrop-consumer"].map(nightdrop_compose::binary);
+    Ok([producer?, consumer?])
 }
 
 impl Site {

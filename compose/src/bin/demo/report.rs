@@ -70,13 +70,10 @@ pub(crate) async fn delays(reports: &Database) -> Result<Delays> {
 /// `PostgreSQL 17.6`
 pub(crate) async fn version(reports: &Database) -> Result<String> {
     let mut connection = PgConnection::connect(&reports.with_password()).await?;
-    let version: String = sqlx::query_scalar("SHOW server_version")
+    let version: String = sqlx::query_scalar("SELECT split_part(version(), ' ', 2)")
         .fetch_one(&mut connection)
         .await?;
-    Ok(format!(
-        "PostgreSQL {}",
-        version.split(' ').next().unwrap_or_default()
-    ))
+    Ok(format!("PostgreSQL {version}"))
 }
 
 /// The rows of `reports.flights`, `.weather`, `.airlines`.
