@@ -134,7 +134,139 @@ fn longest(attempt: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use nightdrop_bucket::Settings;
+    use nightdrop_schema::{Compression, Key};
+
     use super::*;
+    use crate::spool::Spool;
+
+    struct Drop {
+        folder: tempfile::TempDir,
+        turn: Turn,
+        stop: CancellationToken,
+    }
+
+    impl Drop {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let spool = Spool::new("jfk".parse().unwrap(), folder.path().join("state"));
+            let turn = spool.lock(&"departures".parse().unwrap()).unwrap();
+            Self {
+                folder,
+                turn,
+                stop: CancellationToken::new(),
+            }
+        }
+
+        fn entry(&self, time: &str, content: &[u8]) -> Entry {
+            let key: Key = format!("inbox/jfk/departures/{time}-{}.json", uuid::Uuid::now_v7())
+                .parse()
+                .unwrap();
+            let mut draft = self.turn.draft(Compression::None).unwrap();
+            draft.write_all(content).unwrap();
+            draft.commit(&key).unwrap()
+        }
+
+        /// Nobody listens on port 1.
+        fn dead_bucket() -> Bucket {
+            Bucket::open(Settings {
+                url: "s3://reports-inbox".parse().unwrap(),
+                endpoint: Some("http://127.0.0.1:1".parse().unwrap()),
+                region: None,
+                imds: false,
+                keys: Some(std::sync::Arc::new(|| {
+                    Ok(bucket::Keys {
+                        access_key: "a".into(),
+                        secret_key: "b".into(),
+                    })
+                })),
+            })
+            .unwrap()
+        }
+
+        fn folder_bucket(&self) -> Bucket {
+            let path = self.folder.path().join("box");
+            std::fs::create_dir_all(&path).unwrap();
+            let url = format!("file://{}", path.display()).parse().unwrap();
+            Bucket::open(Settings {
+                url,
+                endpoint: None,
+                region: None,
+                imds: false,
+                keys: None,
+            })
+            .unwrap()
+        }
+
+        fn dropped(&self, entry: &Entry) -> Option<Vec<u8>> {
+            std::fs::read(self.folder.path().join("box").join(entry.key.to_string())).ok()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_put_oldest_first_and_leaves_the_spool() {
+        let drop = Drop::new();
+        let late = drop.entry("20130201T000000Z", b"late");
+        let early = drop.entry("20130101T000000Z", b"early");
+        let gone = drain(
+            &drop.turn,
+            &drop.folder_bucket(),
+            Duration::ZERO,
+            &drop.stop,
+        )
+        .await
+        .unwrap();
+        assert_eq!(gone, [early.clone(), late.clone()]);
+        assert_eq!(drop.turn.entries().unwrap(), []);
+        assert_eq!(drop.dropped(&early).unwrap(), b"early");
+        assert_eq!(drop.dropped(&late).unwrap(), b"late");
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_is_in_the_bucket_already_is_done() {
+        let drop = Drop::new();
+        let entry = drop.entry("20130101T000000Z", b"x");
+        let bucket = drop.folder_bucket();
+        // A run that died between PUT and remove.
+        bucket.put(&entry.key, &entry.path).await.unwrap();
+        let gone = drain(&drop.turn, &bucket, Duration::ZERO, &drop.stop)
+            .await
+            .unwrap();
+        assert_eq!(gone, [entry]);
+        assert_eq!(drop.turn.entries().unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_bucket_that_nobody_answers_for_leaves_all_in_the_spool_and_ends_with_74() {
+        let drop = Drop::new();
+        let entry = drop.entry("20130101T000000Z", b"x");
+        let bucket = Drop::dead_bucket();
+        let error = drain(&drop.turn, &bucket, Duration::from_millis(1), &drop.stop)
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), nightdrop_runtime::exit::Code::Io);
+        let said = error.to_string();
+        assert!(
+            said.contains(&format!("safe in the spool at {}", entry.path.display())),
+            "{said}"
+        );
+        assert_eq!(drop.turn.entries().unwrap(), [entry]);
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_the_waiting_and_loses_nothing() {
+        let drop = Drop::new();
+        let entry = drop.entry("20130101T000000Z", b"x");
+        let bucket = Drop::dead_bucket();
+        drop.stop.cancel();
+        let error = drain(&drop.turn, &bucket, Duration::from_hours(1), &drop.stop)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::StoppedPutting));
+        assert_eq!(drop.turn.entries().unwrap(), [entry]);
+    }
 
     #[test]
     fn waits_grow_up_to_a_minute() {
