@@ -31,7 +31,7 @@ pub enum Type {
     Timestamptz,
     /// A UUID.
     Uuid,
-    /// Any JSON, equal as a JSON value.
+    /// Any JSON, equal as a JSON value; but null is null everywhere: a cell that is the JSON null is the null of SQL.
     Json,
 }
 

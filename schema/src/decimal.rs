@@ -78,11 +78,7 @@ pub(crate) struct Digits<'a> {
 impl<'a> Digits<'a> {
     /// The same forms as `numeric`'s own input takes: `[+-] (digits [. [digits]] | . digits) [e [+-] digits]`.
     fn split(text: &'a str) -> Option<Self> {
-        let (negative, rest) = match text.as_bytes() {
-            [b'-', rest @ ..] => (true, rest),
-            [b'+', rest @ ..] => (false, rest),
-            rest => (false, rest),
-        };
+        let (negative, rest) = sign(text.as_bytes());
         let (integer, rest) = leading_digits(rest);
         let (fraction, rest) = match rest {
             [b'.', rest @ ..] => leading_digits(rest),
@@ -145,13 +141,17 @@ fn leading_digits(bytes: &[u8]) -> (&[u8], &[u8]) {
     )
 }
 
+/// Whether there is a minus, and what follows the sign, if any.
+fn sign(bytes: &[u8]) -> (bool, &[u8]) {
+    match bytes {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] | rest => (false, rest),
+    }
+}
+
 fn exponent(bytes: &[u8]) -> Option<i64> {
     const FAR: i64 = 1 << 40;
-    let (negative, rest) = match bytes {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
-    };
+    let (negative, rest) = sign(bytes);
     let (digits, rest) = leading_digits(rest);
     if digits.is_empty() || !rest.is_empty() {
         return None;

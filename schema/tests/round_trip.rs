@@ -1,5 +1,7 @@
 //! What holds for all values: what the writer writes the reader reads back equal, and nothing less than all of it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 use std::io::{self, Read};
 
 use nightdrop_schema::{

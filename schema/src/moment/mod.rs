@@ -103,9 +103,10 @@ impl Timestamp {
 
     /// From microseconds since 2000-01-01 00:00, as Postgres stores them; None outside Postgres's range.
     pub const fn from_raw(micros: i64) -> Option<Self> {
-        match in_range(micros) {
-            true => Some(Self(micros)),
-            false => None,
+        if in_range(micros) {
+            Some(Self(micros))
+        } else {
+            None
         }
     }
 
@@ -133,9 +134,10 @@ impl Timestamptz {
 
     /// From microseconds since 2000-01-01 00:00 UTC, as Postgres stores them; None outside Postgres's range.
     pub const fn from_raw(micros: i64) -> Option<Self> {
-        match in_range(micros) {
-            true => Some(Self(micros)),
-            false => None,
+        if in_range(micros) {
+            Some(Self(micros))
+        } else {
+            None
         }
     }
 
@@ -154,9 +156,10 @@ impl Timestamptz {
 
     /// Microseconds since 1970-01-01 00:00 UTC; None if it is infinite, or past what 64 bits hold (the year 294247).
     pub const fn unix_micros(self) -> Option<i64> {
-        match self.is_finite() {
-            true => self.0.checked_add(UNIX_EPOCH_DAYS * MICROS_PER_DAY),
-            false => None,
+        if self.is_finite() {
+            self.0.checked_add(UNIX_EPOCH_DAYS * MICROS_PER_DAY)
+        } else {
+            None
         }
     }
 
@@ -173,10 +176,11 @@ impl Timestamptz {
     /// The last whole second at or before it: what a key carries.
     #[must_use]
     pub const fn truncated_to_seconds(self) -> Self {
-        match self.is_finite() {
+        if self.is_finite() {
             // The limits are whole seconds, so this stays within them.
-            true => Self(self.0.div_euclid(MICROS_PER_SECOND) * MICROS_PER_SECOND),
-            false => self,
+            Self(self.0.div_euclid(MICROS_PER_SECOND) * MICROS_PER_SECOND)
+        } else {
+            self
         }
     }
 }

@@ -278,13 +278,10 @@ fn failed([code, kind, message]: [Option<&str>; 3]) -> Step<Failure> {
     let code = code.ok_or_else(|| missing("data.code", "write it"))?;
     let kind = kind.ok_or_else(|| missing("data.kind", "write it"))?;
     let message = message.ok_or_else(|| missing("data.message", "write it"))?;
-    let code = match code.parse() {
-        Ok(code @ 1..) => code,
-        _ => {
-            return Err(
-                unlike(&mut Cursor::over(code), "the run's exit code, 1 to 255").at("data.code"),
-            );
-        }
+    let Ok(code @ 1..) = code.parse() else {
+        return Err(
+            unlike(&mut Cursor::over(code), "the run's exit code, 1 to 255").at("data.code"),
+        );
     };
     let kind = string(kind).map_err(|stop| stop.at("data.kind"))?;
     let Some(kind) = FailureKind::ALL

@@ -112,12 +112,9 @@ impl<R: Read> Reader<R> {
     }
 
     /// The same with a buffer of another size than 256 KiB, at least one byte. It grows where a row needs more.
-    pub fn with_buffer(from: R, caps: Caps, bytes: usize) -> Self {
+    pub fn with_buffer(from: R, mut caps: Caps, bytes: usize) -> Self {
         // The message's own arrays and objects are no one's choice.
-        let caps = Caps {
-            depth: caps.depth.max(ROW_DEPTH),
-            ..caps
-        };
+        caps.depth = caps.depth.max(ROW_DEPTH);
         let input = Input::new(from, bytes, caps.file);
         Self {
             input,

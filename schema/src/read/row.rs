@@ -10,8 +10,8 @@ use crate::layout::{Layout, Slot};
 use crate::value::Value;
 
 /// Parses what stands before a row, and the row; false at the end of the rows, the cursor behind their `]`.
-pub(super) fn parse<'a, S: RowSink>(
-    cursor: &mut Cursor<'a>,
+pub(super) fn parse<S: RowSink>(
+    cursor: &mut Cursor<'_>,
     layout: &Layout,
     index: u64,
     scratch: &mut Scratch,
@@ -87,7 +87,7 @@ fn at_cell(stop: Stop, index: u64, place: usize, slot: &Slot) -> Stop {
 
 /// The error of a row with more cells than columns; the cursor is before the comma after the last good one.
 #[cold]
-fn too_many<'a>(cursor: &mut Cursor<'a>, layout: &Layout) -> Stop {
+fn too_many(cursor: &mut Cursor<'_>, layout: &Layout) -> Stop {
     let mut found = layout.slots.len();
     let mut skip = Skip::new(layout.depth);
     let counted = (|| {

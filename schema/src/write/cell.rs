@@ -15,7 +15,7 @@ pub(super) fn push(value: &Value<'_>, out: &mut Vec<u8>, base64: &mut String) ->
         Value::Int64(integer) => push_json(&integer, out),
         // A string, for there are readers that make a double of every number.
         Value::Decimal(decimal) => quoted(out, |out| {
-            out.extend_from_slice(decimal.as_str().as_bytes())
+            out.extend_from_slice(decimal.as_str().as_bytes());
         }),
         Value::Float64(double) => push_float64(double, out),
         Value::String(text) => {

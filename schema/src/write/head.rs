@@ -10,7 +10,7 @@ use crate::read::{Caps, accepts_head};
 pub(super) fn result(envelope: &Envelope, header: &Header, caps: &Caps) -> Result<Vec<u8>, Error> {
     header.check(caps.columns)?;
     let out = event(envelope, &Data::Result(header.clone()), |out| {
-        data(header, out)
+        data(header, out);
     });
     // The rules of names, times and texts, judged by the one who will insist on them.
     let text = str::from_utf8(&out)
@@ -115,7 +115,7 @@ fn push_bound(name: &str, bound: Bound, out: &mut Vec<u8>) {
     match bound {
         Bound::Int64(integer) => out.extend_from_slice(format!(",\"{name}\":{integer}").as_bytes()),
         Bound::Date(_) | Bound::Timestamp(_) | Bound::Timestamptz(_) => {
-            push_member(name, &bound.to_string(), out)
+            push_member(name, &bound.to_string(), out);
         }
     }
 }

@@ -194,7 +194,7 @@ impl<W: Write> Writer<W> {
 /// If the envelope breaks a rule.
 pub fn probe(envelope: &Envelope) -> Result<Vec<u8>, Error> {
     checked(head::event(envelope, &Data::Probe, |out| {
-        out.extend_from_slice(b"{}")
+        out.extend_from_slice(b"{}");
     }))
 }
 
