@@ -58,6 +58,8 @@ def cell(kind, value):
         # The source's own text goes in as it is, so that numbers keep all their digits: ask the
         # database for text (in Postgres: column::text), not for what the driver makes of it.
         quoted(json.loads(value, object_pairs_hook=unique, parse_constant=refuse, parse_int=str, parse_float=str))
+        if value.strip() == "null":
+            raise ValueError("the JSON null would arrive as the null of SQL")
         return value
     if kind in TEXT:
         text = as_text(kind, value)
