@@ -97,6 +97,17 @@ impl<'a> Scan<'a> {
 
     /// The text has another form than the example's.
     fn unlike<T>(&self, example: &str) -> Result<T, Problem> {
+        let text = self.text;
+        if example == TIME && (text.starts_with('-') || text.find(':') == Some(3)) {
+            return self.refuse("is outside the day; make the column a string");
+        }
+        if example != TIME
+            && text
+                .trim_start_matches(['-', '+'])
+                .eq_ignore_ascii_case("infinity")
+        {
+            return self.refuse("is written infinity or -infinity, in small letters");
+        }
         self.refuse(&format!("has another form; write it as {example}"))
     }
 

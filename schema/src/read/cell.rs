@@ -1,7 +1,7 @@
 //! One cell: JSON in, a value of its column's type out.
 
-use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use base64::{DecodeError, Engine as _};
 
 use super::cursor::{Cursor, Step, Stop};
 use super::members::found;
@@ -243,15 +243,32 @@ fn bytes<'s>(cursor: &mut Cursor<'_>, scratch: &'s mut Scratch) -> Step<&'s [u8]
     scratch.bytes.clear();
     match STANDARD.decode_vec(text, &mut scratch.bytes) {
         Ok(()) => Ok(&scratch.bytes),
-        Err(why) => {
-            let sentence = format!(
-                "{} is no base64 of RFC 4648 with padding ({}); encode it anew",
-                shown(text),
-                why.to_string().trim_end_matches('.')
-            );
-            Err(Error::new(Kind::Contract, sentence).into())
-        }
+        Err(why) => Err(Error::new(Kind::Contract, not_base64(text, &why)).into()),
     }
+}
+
+fn not_base64(text: &str, why: &DecodeError) -> String {
+    let why = match why {
+        DecodeError::InvalidByte(at, _) => {
+            let found: String = text
+                .get(*at..)
+                .into_iter()
+                .flat_map(str::chars)
+                .take(1)
+                .collect();
+            format!("{} is not of its alphabet, A–Z a–z 0–9 + /", shown(&found))
+        }
+        DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => {
+            "it is not filled up with = to a multiple of four".to_owned()
+        }
+        DecodeError::InvalidLastSymbol { .. } => {
+            "its last letter has bits beyond the last byte".to_owned()
+        }
+    };
+    format!(
+        "{} is no base64: {why}; encode it by RFC 4648, with padding",
+        shown(text)
+    )
 }
 
 /// The text of a type that is a string of some form.

@@ -149,6 +149,19 @@ impl<'a> Cursor<'a> {
 
     /// An error of syntax: something else is due where the cursor stands.
     pub(crate) fn due(&self, what: &str) -> Stop {
+        // What several languages' writers make of a double that is no number.
+        for word in ["NaN", "Infinity"] {
+            let rest = self.rest();
+            if rest.starts_with(word.as_bytes()) {
+                let at = self.base + self.pos as u64;
+                let sentence =
+                    format!("JSON has no {word}, which stands at byte {at}; write it in quotes");
+                return Error::new(Kind::Syntax, sentence).into();
+            }
+            if !self.last && !rest.is_empty() && word.as_bytes().starts_with(rest) {
+                return Stop::Incomplete;
+            }
+        }
         match std::str::from_utf8(&self.bytes[self.pos..(self.pos + 1).min(self.bytes.len())]) {
             Ok(found) if !found.is_empty() => {
                 self.syntax(&format!("{} stands where {what} is due,", escaped(found)))

@@ -86,7 +86,7 @@ fn written(ty: Type, value: Value<'_>) -> Result<String, Error> {
     let (message, _) = writer.finish().unwrap();
     let message = String::from_utf8(message).unwrap();
     let (_, rows) = message.split_once("\"rows\":").unwrap();
-    let (rows, _) = rows.rsplit_once(",").unwrap();
+    let (rows, _) = rows.rsplit_once(',').unwrap();
     Ok(inside(inside(rows)).to_owned())
 }
 

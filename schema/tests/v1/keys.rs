@@ -7,7 +7,7 @@ use crate::{bytes, file, json, read};
 
 /// `examples/keys.json`.
 #[derive(Deserialize)]
-struct Keys {
+struct Told {
     message: String,
     agree: Vec<String>,
     disagree: Vec<Refused>,
@@ -22,7 +22,7 @@ struct Refused {
 
 #[test]
 fn keys_agree_or_disagree_with_a_message_as_the_examples_say() {
-    let keys: Keys = json(&file("examples/keys.json"));
+    let keys: Told = json(&file("examples/keys.json"));
     let envelope = read(&bytes(&file("examples").join(keys.message)))
         .unwrap()
         .envelope;
