@@ -10,16 +10,16 @@ const LONGEST: Duration = Duration::from_secs(15);
 
 /// Counts failures in a row.
 #[derive(Debug, Default)]
-pub struct Backoff(u32);
+pub(crate) struct Backoff(u32);
 
 impl Backoff {
     /// After a success.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.0 = 0;
     }
 
     /// After a failure: a random time, up to a bound that doubles each time until it is 15 s.
-    pub fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let bound = FIRST.saturating_mul(1 << self.0.min(16)).min(LONGEST);
         self.0 += 1;
         bound

@@ -170,3 +170,64 @@ fn two_consumers_share_a_backlog_without_loading_anything_twice() {
         assert_eq!(site.keys(), Vec::<String>::new());
     });
 }
+
+#[test]
+fn two_consumers_that_load_the_same_run_at_the_same_time_load_it_once() {
+    on_each(|site| {
+        let mut site = site.configured(SHORT_LEASE);
+        let gate = gate_before_postgres(&mut site);
+        let result = departures("2013-01-31T05:00:00Z").rows(&many_rows(20_000));
+        let plain = result.key();
+        let gzip = nightdrop_schema::Key::new(
+            plain.producer().clone(),
+            plain.job().clone(),
+            plain.time(),
+            plain.run(),
+            nightdrop_schema::Compression::Gzip,
+        )
+        .unwrap();
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut packed, result.body().as_bytes()).unwrap();
+        site.drop(&result);
+        gate.hold(Hold::Sent(600_000));
+        let first = site.start(&["run"]);
+        gate.wait();
+
+        // The second consumer goes to Postgres directly, and sees the same run under another key.
+        site.database_url = None;
+        site.drop_as(&gzip, &packed.finish().unwrap());
+        site.once();
+        assert_eq!(
+            site.rows("SELECT key LIKE '%.gz', state FROM nightdrop.file ORDER BY id"),
+            ["false|waiting", "true|loaded"]
+        );
+        gate.open();
+
+        site.wait_for(
+            "SELECT key LIKE '%.gz', state FROM nightdrop.file ORDER BY id",
+            &["false|duplicate", "true|loaded"],
+        );
+        assert_eq!(site.rows("SELECT count(*) FROM jfk.departures"), ["20000"]);
+        assert!(first.log().contains("given back"), "{}", first.log());
+    });
+}
+
+#[test]
+fn a_file_that_ends_its_consumer_is_parked_after_ending_it_three_times_alone() {
+    on_each(|site| {
+        let mut site = site.configured(SHORT_LEASE);
+        let gate = gate_before_s3(&mut site);
+        site.drop(&departures("2013-01-31T05:00:00Z"));
+        for attempts in ["1", "2", "3", "4"] {
+            gate.hold(Hold::Request("/departures/"));
+            let consumer = site.start(&["run"]);
+            gate.wait();
+            assert_eq!(site.rows("SELECT attempts FROM nightdrop.file"), [attempts]);
+            consumer.kill();
+            gate.open();
+        }
+        site.once();
+        assert_eq!(site.states(), ["parked|deadly"]);
+        assert_eq!(site.rows("SELECT count(*) FROM nightdrop.parked"), ["1"]);
+    });
+}

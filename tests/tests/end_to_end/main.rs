@@ -8,6 +8,7 @@
 
 mod crashes;
 mod gate;
+mod large;
 mod loading;
 mod message;
 mod modes;

@@ -114,6 +114,44 @@ impl Site {
         format!("file:{}", path.display())
     }
 
+    /// A producer's configuration, with its own key to the bucket and one Postgres named `db`.
+    pub fn producer_config(
+        &self,
+        producer: &str,
+        source: &Database,
+        compress: &str,
+        jobs: &str,
+    ) -> PathBuf {
+        let keys = self.keys_of(producer);
+        let (access, secret, password) = (
+            self.secret(&format!("{producer}-access"), &keys.access_key),
+            self.secret(&format!("{producer}-secret"), &keys.secret_key),
+            self.secret(&format!("{producer}-source"), &source.password),
+        );
+        let folder = self.folder.path();
+        let text = format!(
+            "producer = \"{producer}\"\nstate_dir = \"{}\"\n\n[bucket]\nurl = \"{}\"\nendpoint = \"{}\"\n\
+             region = \"{}\"\naccess_key = \"{access}\"\nsecret_key = \"{secret}\"\ncompress = \"{compress}\"\n\n\
+             [source.db]\nurl = \"{}\"\npassword = \"{password}\"\n\n{jobs}",
+            folder.join(format!("{producer}-state")).display(),
+            self.inbox.url(),
+            self.inbox.endpoint,
+            self.inbox.region,
+            source.url,
+        );
+        let path = folder.join(format!("{producer}.toml"));
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn keys_of(&self, producer: &str) -> Keys {
+        let mut producers = self.producers.lock().unwrap();
+        producers
+            .entry(producer.to_owned())
+            .or_insert_with(|| self.inbox.producer(producer).unwrap())
+            .clone()
+    }
+
     /// Runs `nightdrop-consumer` with these words to its end.
     pub fn consumer(&self, words: &[&str]) -> Ended {
         self.start(words).wait(PATIENCE)
@@ -133,11 +171,7 @@ impl Site {
 
     /// The bucket as this producer has it: write-only.
     pub fn as_producer(&self, producer: &str) -> Bucket {
-        let mut producers = self.producers.lock().unwrap();
-        let keys = producers
-            .entry(producer.to_owned())
-            .or_insert_with(|| self.inbox.producer(producer).unwrap());
-        self.bucket(keys)
+        self.bucket(&self.keys_of(producer))
     }
 
     /// The bucket as the consumer has it.
