@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::io::{BufReader, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
+use std::sync::OnceLock;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use cargo_metadata::Message;
 
 /// The program `name` (`nightdrop-producer`, `nightdrop-consumer`), built from this checkout in the dev profile, or,
@@ -15,27 +15,32 @@ use cargo_metadata::Message;
 /// # Errors
 /// When it does not build.
 pub fn binary(name: &str) -> Result<PathBuf> {
-    static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
+    static BUILT: OnceLock<Result<HashMap<String, PathBuf>, String>> = OnceLock::new();
 
     if let Some(folder) = std::env::var_os("NIGHTDROP_BIN_DIR") {
         return Ok(Path::new(&folder).join(name));
     }
-    let mut built = BUILT
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let built = built.get_or_insert_default();
-    if let Some(path) = built.get(name) {
-        return Ok(path.clone());
-    }
-    let path = build(name).with_context(|| format!("can't build {name}"))?;
-    built.insert(name.to_owned(), path.clone());
-    Ok(path)
+    BUILT
+        .get_or_init(|| build().map_err(|error| format!("{error:#}")))
+        .as_ref()
+        .map_err(|error| anyhow!("can't build our own programs: {error}"))?
+        .get(name)
+        .cloned()
+        .with_context(|| format!("there is no program {name}"))
 }
 
-fn build(name: &str) -> Result<PathBuf> {
+/// Builds both programs at once, without naming their packages: then the whole workspace decides on the features of
+/// what they share, as it does for `cargo demo`, and nothing is built twice.
+fn build() -> Result<HashMap<String, PathBuf>> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .args(["build", "--package", name, "--bin", name])
+        .args([
+            "build",
+            "--bin",
+            "nightdrop-producer",
+            "--bin",
+            "nightdrop-consumer",
+        ])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .stdin(Stdio::null())
@@ -44,18 +49,15 @@ fn build(name: &str) -> Result<PathBuf> {
         cargo.arg("--quiet");
     }
     let mut cargo = cargo.spawn().context("can't start cargo")?;
-    let mut executable = None;
+    let mut built = HashMap::new();
     for message in Message::parse_stream(BufReader::new(cargo.stdout.take().context("piped")?)) {
         if let Message::CompilerArtifact(artifact) = message?
-            && artifact.target.is_bin()
-            && artifact.target.name == name
+            && let Some(executable) = artifact.executable
         {
-            executable = artifact.executable;
+            built.insert(artifact.target.name, executable.into());
         }
     }
     let status = cargo.wait()?;
     ensure!(status.success(), "cargo ended with {status}");
-    Ok(executable
-        .context("cargo built no program of that name")?
-        .into())
+    Ok(built)
 }

@@ -1,6 +1,8 @@
 //! Ports for servers.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, bail};
 
@@ -8,13 +10,23 @@ use anyhow::{Result, bail};
 /// that a server that is killed finds its own still free when it comes back.
 const RANGE: std::ops::Range<u16> = 10_000..22_000;
 
-/// A port of 127.0.0.1 that nobody listens at, nor at the ones that lie `also` above it. Another process may take it
-/// before the server does.
+/// A port of 127.0.0.1 that nobody listens at and that was not given before, and so are those that lie `also` above it.
 pub(crate) fn free(also: &[u16]) -> Result<u16> {
-    let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    /// A server takes a while to listen: what one was given is no other's.
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     for _ in 0..1_000 {
         let port = rand::random_range(RANGE);
-        if is_free(port) && also.iter().all(|above| is_free(port + above)) {
+        let ports: Vec<u16> = std::iter::once(0)
+            .chain(also.iter().copied())
+            .map(|above| port + above)
+            .collect();
+        let is_free = |port: &u16| {
+            !given.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()
+        };
+        if ports.iter().all(is_free) {
+            given.extend(ports);
             return Ok(port);
         }
     }
