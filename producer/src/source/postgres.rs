@@ -7,11 +7,12 @@ use nightdrop_schema::{Type, Value, copy};
 use secrecy::SecretString;
 use sqlx::{
     AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, PgConnection, Row, Statement,
-    TypeInfo, ValueRef,
+    ValueRef,
     encode::IsNull,
     error::BoxDynError,
     postgres::{
-        PgArgumentBuffer, PgArguments, PgConnectOptions, PgRow, PgTypeInfo, Postgres, types::Oid,
+        PgArgumentBuffer, PgArguments, PgColumn, PgConnectOptions, PgRow, PgTypeInfo, Postgres,
+        types::Oid,
     },
 };
 use url::Url;
@@ -117,41 +118,80 @@ async fn stream(
         .await
         .map_err(judged)?;
 
-    let (columns, readers): (Vec<Described>, Vec<Reader>) =
-        columns(connection, query).await?.into_iter().unzip();
+    // One row first: with it come the columns.
+    let first = sqlx::raw_sql("FETCH 1 FROM nightdrop")
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(judged)?;
+    let found = match &first {
+        Some(row) => row.columns().to_vec(),
+        None => columns_of_nothing(connection).await?,
+    };
+    let (columns, readers): (Vec<Described>, Vec<Reader>) = columns(connection, &found, query)
+        .await?
+        .into_iter()
+        .unzip();
     sink.begin(as_of, &columns)?;
 
-    let mut scratch = Scratch::default();
-    let mut row_number = 0;
-    let mut fetch = *FETCH_ROWS.start();
+    let mut taker = Taker {
+        columns,
+        readers,
+        scratch: Scratch::default(),
+        rows: 0,
+    };
+    let Some(first) = first else { return Ok(()) };
+    let mut bytes = taker.take(&first, sink)?;
+    let mut fetch = fetch_rows(bytes);
     loop {
         let sql = AssertSqlSafe(format!("FETCH {fetch} FROM nightdrop"));
         let mut rows = sqlx::raw_sql(sql).fetch(&mut *connection);
-        let (mut count, mut bytes) = (0, 0);
+        let mut count = 0;
+        bytes = 0;
         while let Some(row) = rows.try_next().await.map_err(judged)? {
             count += 1;
-            row_number += 1;
-            for (index, (column, reader)) in columns.iter().zip(&readers).enumerate() {
-                let raw = row.try_get_raw(index).map_err(judged)?;
-                if raw.is_null() {
-                    sink.value(Value::Null)?;
-                    continue;
-                }
-                let found = raw
-                    .as_bytes()
-                    .map_err(|why| Error::Unreachable(why.to_string()))?;
-                bytes += found.len();
-                let value = reader
-                    .read(column.column.ty, found, &mut scratch)
-                    .map_err(|unfit| refused(row_number, column, unfit))?;
-                sink.value(value)?;
-            }
+            bytes += taker.take(&row, sink)?;
         }
         if count < fetch {
             return Ok(());
         }
-        let each = (bytes / count).max(1);
-        fetch = (FETCH_BYTES / each).clamp(*FETCH_ROWS.start(), *FETCH_ROWS.end());
+        fetch = fetch_rows(bytes / count);
+    }
+}
+
+/// How many rows of this many bytes make a fetch.
+fn fetch_rows(bytes: usize) -> usize {
+    (FETCH_BYTES / bytes.max(1)).clamp(*FETCH_ROWS.start(), *FETCH_ROWS.end())
+}
+
+/// Hands rows on, value by value.
+struct Taker {
+    columns: Vec<Described>,
+    readers: Vec<Reader>,
+    scratch: Scratch,
+    rows: u64,
+}
+
+impl Taker {
+    /// Gives the row's size.
+    fn take(&mut self, row: &PgRow, sink: &mut impl Sink) -> Result<usize, crate::Error> {
+        self.rows += 1;
+        let mut bytes = 0;
+        for (index, (column, reader)) in self.columns.iter().zip(&self.readers).enumerate() {
+            let raw = row.try_get_raw(index).map_err(judged)?;
+            if raw.is_null() {
+                sink.value(Value::Null)?;
+                continue;
+            }
+            let found = raw
+                .as_bytes()
+                .map_err(|why| Error::Unreachable(why.to_string()))?;
+            bytes += found.len();
+            let value = reader
+                .read(column.column.ty, found, &mut self.scratch)
+                .map_err(|unfit| refused(self.rows, column, unfit))?;
+            sink.value(value)?;
+        }
+        Ok(bytes)
     }
 }
 
@@ -236,12 +276,8 @@ fn hex(text: &str, out: &mut Vec<u8>) -> Result<(), String> {
     Ok(())
 }
 
-/// The columns of the open cursor. FETCH itself says them only with a row; describing a FETCH says
-/// them for an empty result too.
-async fn columns(
-    connection: &mut PgConnection,
-    query: &Query,
-) -> Result<Vec<(Described, Reader)>, crate::Error> {
+/// The columns of the open cursor, if it has no rows: describing a FETCH says them.
+async fn columns_of_nothing(connection: &mut PgConnection) -> Result<Vec<PgColumn>, Error> {
     let fetch = (&mut *connection)
         .prepare(sqlx::SqlStr::from_static("FETCH 0 FROM nightdrop"))
         .await
@@ -251,32 +287,53 @@ async fn columns(
         .execute(connection)
         .await
         .map_err(judged)?;
-    let types: Vec<PgTypeInfo> = fetch
-        .columns()
+    Ok(fetch.columns().to_vec())
+}
+
+async fn columns(
+    connection: &mut PgConnection,
+    found: &[PgColumn],
+    query: &Query,
+) -> Result<Vec<(Described, Reader)>, Error> {
+    let oids: Vec<u32> = found.iter().map(|column| oid(column.type_info())).collect();
+    let names = type_names(connection, &oids).await?;
+    let mapped = oids.iter().map(|oid| mapped(*oid));
+    let found = found
         .iter()
-        .map(|column| column.type_info().clone())
-        .collect();
-    let found = fetch.columns().iter().map(|column| {
-        let ty = column.type_info();
-        (
-            column.name().to_owned(),
-            mapped(oid(ty)),
-            ty.name().to_lowercase(),
-        )
-    });
+        .zip(mapped)
+        .zip(names)
+        .map(|((column, ty), name)| (column.name().to_owned(), ty, name));
     let columns = described(found, &query.types)?;
+    let reader = |oid: u32, ty: Type| match (oid, ty) {
+        (BYTEA, Type::Bytes) => Reader::Bytea,
+        (FLOAT4, Type::Float64) => Reader::Real,
+        _ => Reader::Text,
+    };
     Ok(columns
         .into_iter()
-        .zip(types)
-        .map(|(described, ty)| {
-            let reader = match (oid(&ty), described.column.ty) {
-                (BYTEA, Type::Bytes) => Reader::Bytea,
-                (FLOAT4, Type::Float64) => Reader::Real,
-                _ => Reader::Text,
-            };
+        .zip(oids)
+        .map(|(described, oid)| {
+            let reader = reader(oid, described.column.ty);
             (described, reader)
         })
         .collect())
+}
+
+/// What people call these types. sqlx knows only the built-in ones, and asks the server for the
+/// rest in a way that fails for some.
+async fn type_names(connection: &mut PgConnection, oids: &[u32]) -> Result<Vec<String>, Error> {
+    let list: Vec<String> = oids.iter().map(u32::to_string).collect();
+    let sql = format!(
+        "SELECT format_type(oid, NULL) FROM unnest('{{{}}}'::oid[]) WITH ORDINALITY AS t (oid, n) ORDER BY n",
+        list.join(",")
+    );
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql))
+        .fetch_all(connection)
+        .await
+        .map_err(judged)?;
+    rows.iter()
+        .map(|row| Ok(text(row, 0)?.to_owned()))
+        .collect()
 }
 
 fn oid(ty: &PgTypeInfo) -> u32 {
