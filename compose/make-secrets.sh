@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes a random secret for each that compose.yaml names, in compose/secrets. Those that are there stay as they are.
+# Makes a random secret for each that compose.yaml names, in compose/secrets. Those that are there
+# stay as they are.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

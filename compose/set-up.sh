@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes a bucket on MinIO, and users who can do what they must and nothing else. Running it again changes nothing.
+# Makes a bucket on MinIO, and users who can do what they must and nothing else. Running it again
+# changes nothing.
 #
 #   ENDPOINT   http://minio:9000
 #   BUCKET     the bucket

@@ -1,8 +1,8 @@
 # What a producer's container does: run all jobs by cron, at SCHEDULE.
 set -eu
 
-# Cron's jobs run as another user and have no way to the container's log but this one. Opened for reading and
-# writing, so that it never ends.
+# Cron's jobs run as another user and have no way to the container's log but this one. Opened for
+# reading and writing, so that it never ends.
 rm -f /run/nightdrop.log
 mkfifo -m 0622 /run/nightdrop.log
 cat <> /run/nightdrop.log &

@@ -4,33 +4,33 @@ use std::collections::HashMap;
 use std::io::{BufReader, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use cargo_metadata::Message;
 
-/// The program `name` (`nightdrop-producer`, `nightdrop-consumer`), built from this checkout in the dev profile, or,
-/// where `NIGHTDROP_BIN_DIR` is set, from that folder. On a terminal one sees it being built.
+use crate::once::{Once, once};
+
+/// The program `name` (`nightdrop-producer`, `nightdrop-consumer`), built from this checkout in the
+/// dev profile, or, where `NIGHTDROP_BIN_DIR` is set, from that folder. On a terminal one sees it
+/// being built.
 ///
 /// # Errors
 /// When it does not build.
 pub fn binary(name: &str) -> Result<PathBuf> {
-    static BUILT: OnceLock<Result<HashMap<String, PathBuf>, String>> = OnceLock::new();
+    static BUILT: Once<HashMap<String, PathBuf>> = Once::new();
 
     if let Some(folder) = std::env::var_os("NIGHTDROP_BIN_DIR") {
         return Ok(Path::new(&folder).join(name));
     }
-    BUILT
-        .get_or_init(|| build().map_err(|error| format!("{error:#}")))
-        .as_ref()
-        .map_err(|error| anyhow!("can't build our own programs: {error}"))?
+    once(&BUILT, build)
+        .context("can't build our own programs")?
         .get(name)
         .cloned()
         .with_context(|| format!("there is no program {name}"))
 }
 
-/// Builds both programs at once, without naming their packages: then the whole workspace decides on the features of
-/// what they share, as it does for `cargo demo`, and nothing is built twice.
+/// Builds both programs at once, without naming their packages: then the whole workspace decides on
+/// the features of what they share, as it does for `cargo demo`, and nothing is built twice.
 fn build() -> Result<HashMap<String, PathBuf>> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo

@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, Result, anyhow};
 
-/// Runs `work` on a thread and a runtime of its own, and waits for it: works inside and outside of an async test.
+/// Runs `work` on a thread and a runtime of its own, and waits for it: works inside and outside of
+/// an async test.
 pub(crate) fn blocking<T: Send>(work: impl Future<Output = Result<T>> + Send) -> Result<T> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {

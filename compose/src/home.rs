@@ -1,18 +1,19 @@
 //! The folder that this process's servers live in, and who clears it away.
 //!
-//! Statics are never dropped and a killed process drops nothing, so the folder has a janitor: a shell that waits for
-//! the other end of its stdin to be closed, which the kernel does however this process ends. Then it ends what is
-//! still running and removes the folder.
+//! Statics are never dropped and a killed process drops nothing, so the folder has a janitor: a
+//! shell that waits for the other end of its stdin to be closed, which the kernel does however this
+//! process ends. Then it ends what is still running and removes the folder.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
+
+use crate::once::{Once, once};
 
 struct Home {
     folder: PathBuf,
@@ -20,18 +21,16 @@ struct Home {
     _janitor: Child,
 }
 
-/// A new, empty folder, `<name>-<number>` below this process's own, which is removed when the process ends.
+/// A new, empty folder, `<name>-<number>` below this process's own, which is removed when the
+/// process ends.
 ///
 /// # Errors
 /// When it can't be made.
 pub fn folder(name: &str) -> Result<PathBuf> {
-    static HOME: OnceLock<Result<Home, String>> = OnceLock::new();
+    static HOME: Once<Home> = Once::new();
     static NEXT: AtomicU32 = AtomicU32::new(0);
 
-    let home = HOME
-        .get_or_init(|| open().map_err(|error| format!("{error:#}")))
-        .as_ref()
-        .map_err(|error| anyhow!("{error}"))?;
+    let home = once(&HOME, open)?;
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let folder = home.folder.join(format!("{name}-{number}"));
     fs::create_dir(&folder).with_context(|| format!("can't make {}", folder.display()))?;
@@ -39,8 +38,9 @@ pub fn folder(name: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Where the server of `folder` notes its process id and the signal that ends it. It lies outside that folder,
-/// which belongs to the server's user: what the janitor, maybe root, will kill is not for another user to say.
+/// Where the server of `folder` notes its process id and the signal that ends it. It lies outside
+/// that folder, which belongs to the server's user: what the janitor, maybe root, will kill is not
+/// for another user to say.
 pub(crate) fn run_file(folder: &Path) -> PathBuf {
     folder.with_extension("run")
 }
@@ -68,8 +68,8 @@ fn open() -> Result<Home> {
     })
 }
 
-/// The system's folder for temporary files; for root one that other users can pass through, because some servers
-/// refuse root and run as `nobody`.
+/// The system's folder for temporary files; for root one that other users can pass through, because
+/// some servers refuse root and run as `nobody`.
 fn place() -> Result<PathBuf> {
     let asked = std::env::temp_dir();
     if !is_root() {

@@ -1,4 +1,5 @@
-# Ends the servers below the folder $1 and removes it, once the process at the other end of stdin is gone.
+# Ends the servers below the folder $1 and removes it, once the process at the other end of stdin is
+# gone.
 cat > /dev/null
 for run in "$1"/*.run; do
     [ -s "$run" ] || continue

@@ -2,10 +2,12 @@
 
 mod binary;
 mod blocking;
+mod controls;
 mod database;
 mod home;
 mod mariadb;
 mod memory;
+mod once;
 mod policy;
 mod port;
 mod postgres;

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection};
 
 use crate::blocking::blocking;
 use crate::database::{Database, random_word};
+use crate::once::{Once, once};
 use crate::server::{self, Server, Start};
 use crate::{home, port, program};
 
@@ -27,16 +27,14 @@ impl MariaDb {
         mariadbd().is_some() && install_db().is_some()
     }
 
-    /// The server that all tests of this process share, started at first use, ended with the process.
+    /// The server that all tests of this process share, started at first use, ended with the
+    /// process.
     ///
     /// # Errors
     /// When it is not installed or does not start.
     pub fn shared() -> Result<&'static Self> {
-        static SHARED: OnceLock<Result<MariaDb, String>> = OnceLock::new();
-        SHARED
-            .get_or_init(|| Self::start().map_err(|error| format!("{error:#}")))
-            .as_ref()
-            .map_err(|error| anyhow!("{error}"))
+        static SHARED: Once<MariaDb> = Once::new();
+        once(&SHARED, Self::start)
     }
 
     /// A server of one's own, for tests that kill or stop it. It ends when dropped.
@@ -119,7 +117,8 @@ impl MariaDb {
         self.user(&name, &name, "ALL")
     }
 
-    /// Another user for `database`, who can read its tables and do nothing else: what a producer should have.
+    /// Another user for `database`, who can read its tables and do nothing else: what a producer
+    /// should have.
     ///
     /// # Errors
     /// When the server does not do it.
@@ -163,7 +162,7 @@ impl MariaDb {
     }
 }
 
-crate::server::controls!(MariaDb);
+crate::controls::controls!(MariaDb);
 
 fn mariadbd() -> Option<PathBuf> {
     program::find("mariadbd", &["/usr/sbin".into()])

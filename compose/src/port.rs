@@ -6,11 +6,12 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, bail};
 
-/// A port below the range that systems take for outgoing connections (from 32768 on Linux, from 49152 elsewhere), so
-/// that a server that is killed finds its own still free when it comes back.
+/// A port below the range that systems take for outgoing connections (from 32768 on Linux, from
+/// 49152 elsewhere), so that a server that is killed finds its own still free when it comes back.
 const RANGE: std::ops::Range<u16> = 10_000..22_000;
 
-/// A port of 127.0.0.1 that nobody listens at and that was not given before, and so are those that lie `also` above it.
+/// A port of 127.0.0.1 that nobody listens at and that was not given before, and so are those that
+/// lie `also` above it.
 pub(crate) fn free(also: &[u16]) -> Result<u16> {
     /// A server takes a while to listen: what one was given is no other's.
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());

@@ -2,21 +2,22 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::blocking::blocking;
 use crate::database::{Database, random_word};
+use crate::once::{Once, once};
 use crate::server::{self, Server, Start};
 use crate::{home, port, program, wheel};
 
 /// A real PostgreSQL on 127.0.0.1, with databases that belong to plain roles.
 ///
-/// It runs with `fsync = off`, which only a crash of the machine could tell from `on`: what a killed server has
-/// written is in the system's cache, and its next start recovers from there. Everything else is as it comes.
+/// It runs with `fsync = off`, which only a crash of the machine could tell from `on`: what a
+/// killed server has written is in the system's cache, and its next start recovers from there.
+/// Everything else is as it comes.
 pub struct Postgres {
     server: Server,
     port: u16,
@@ -25,16 +26,14 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// The server that all tests of this process share, started at first use, ended with the process.
+    /// The server that all tests of this process share, started at first use, ended with the
+    /// process.
     ///
     /// # Errors
     /// When there is no PostgreSQL and none can be fetched, or it does not start.
     pub fn shared() -> Result<&'static Self> {
-        static SHARED: OnceLock<Result<Postgres, String>> = OnceLock::new();
-        SHARED
-            .get_or_init(|| Self::start().map_err(|error| format!("{error:#}")))
-            .as_ref()
-            .map_err(|error| anyhow!("{error}"))
+        static SHARED: Once<Postgres> = Once::new();
+        once(&SHARED, Self::start)
     }
 
     /// A server of one's own, for tests that kill or stop it. It ends when dropped.
@@ -97,7 +96,8 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// A new empty database, and the plain role that owns it: no superuser, no right to make roles or databases.
+    /// A new empty database, and the plain role that owns it: no superuser, no right to make roles
+    /// or databases.
     ///
     /// # Errors
     /// When the server does not do it.
@@ -117,8 +117,8 @@ impl Postgres {
         ))
     }
 
-    /// Another role for `database`, which can read the owner's tables in the schema `public`, those made later too,
-    /// and do nothing else: what a producer should have.
+    /// Another role for `database`, which can read the owner's tables in the schema `public`, those
+    /// made later too, and do nothing else: what a producer should have.
     ///
     /// # Errors
     /// When the server does not do it.
@@ -175,7 +175,7 @@ impl Postgres {
     }
 }
 
-crate::server::controls!(Postgres);
+crate::controls::controls!(Postgres);
 
 /// The folder of `postgres` and `initdb`: on PATH, Debian's newest, or the wheel's.
 fn programs() -> Result<PathBuf> {

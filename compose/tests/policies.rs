@@ -1,4 +1,5 @@
-//! What the users of an inbox may do, on both S3 servers: by the same policy files that a real site uses.
+//! What the users of an inbox may do, on both S3 servers: by the same policy files that a real site
+//! uses.
 
 use anyhow::Result;
 use nightdrop_compose::{Answer, Inbox, Keys, S3, S3Kind};

@@ -1,4 +1,5 @@
-//! What tests count on when they disturb servers: a killed one comes back, a stopped one hangs, none is left behind.
+//! What tests count on when they disturb servers: a killed one comes back, a stopped one hangs,
+//! none is left behind.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -48,7 +49,8 @@ fn wait_until(what: &str, mut is: impl FnMut() -> bool) -> Result<()> {
     Ok(())
 }
 
-/// Whether the process does anything still. One that ended may stay listed until its parent has heard of it.
+/// Whether the process does anything still. One that ended may stay listed until its parent has
+/// heard of it.
 fn runs(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }

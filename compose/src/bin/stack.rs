@@ -1,5 +1,5 @@
-//! Starts an S3 server with an inbox, and a Postgres, for trying things by hand, and prints what a config file
-//! needs. They end with this process.
+//! Starts an S3 server with an inbox, and a Postgres, for trying things by hand, and prints what a
+//! config file needs. They end with this process.
 
 use std::io::Read as _;
 

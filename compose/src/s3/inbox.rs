@@ -47,8 +47,8 @@ impl Inbox {
         self.reader.clone()
     }
 
-    /// The keys of a new user who may put below `inbox/<producer>/` and nothing else, by `policies/producer.json`.
-    /// Ask once for each producer.
+    /// The keys of a new user who may put below `inbox/<producer>/` and nothing else, by
+    /// `policies/producer.json`. Ask once for each producer.
     ///
     /// # Errors
     /// When the server does not do it.
@@ -64,8 +64,9 @@ impl Inbox {
         self.root.clone()
     }
 
-    /// Sends one signed request to the bucket as a user would with any client. `path` comes after the bucket's name,
-    /// percent-encoded, with its query: `inbox/jfk/x/1.json`, or `?list-type=2&prefix=inbox%2F`.
+    /// Sends one signed request to the bucket as a user would with any client. `path` comes after
+    /// the bucket's name, percent-encoded, with its query: `inbox/jfk/x/1.json`, or
+    /// `?list-type=2&prefix=inbox%2F`.
     ///
     /// # Errors
     /// When the server does not answer; a refusal is an answer.

@@ -1,4 +1,5 @@
-//! MinIO: `minio server`, with bucket, users and policies from `set-up.sh`, which the containers run, too.
+//! MinIO: `minio server`, with bucket, users and policies from `set-up.sh`, which the containers
+//! run, too.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ pub(super) fn programs() -> Option<(PathBuf, PathBuf)> {
 
 fn installed() -> Result<(PathBuf, PathBuf)> {
     programs().context(
-        "MinIO is not installed: `go install github.com/minio/minio@latest github.com/minio/mc@latest`, one by one",
+        "MinIO is not installed: `go install github.com/minio/minio@latest` and `go install github.com/minio/mc@latest`",
     )
 }
 
@@ -67,7 +68,8 @@ pub(super) fn producer(inbox: &Inbox, producer: &str) -> Result<Keys> {
     set_up(inbox, producer, producer)
 }
 
-/// Runs `set-up.sh` for one more user. Users are the server's, not the bucket's: the bucket's name keeps them apart.
+/// Runs `set-up.sh` for one more user. Users are the server's, not the bucket's: the bucket's name
+/// keeps them apart.
 fn set_up(inbox: &Inbox, user: &str, producers: &str) -> Result<Keys> {
     let (_, mc) = installed()?;
     let folder = home::folder("set-up")?;

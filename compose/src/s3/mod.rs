@@ -1,4 +1,5 @@
-//! A real S3 server with users and policies: SeaweedFS from its wheel, or MinIO where it is installed.
+//! A real S3 server with users and policies: SeaweedFS from its wheel, or MinIO where it is
+//! installed.
 //!
 //! What is alike in both is here; how each is started and makes users is in its own file.
 
@@ -7,14 +8,13 @@ mod minio;
 mod seaweedfs;
 mod signed;
 
-use std::sync::OnceLock;
-
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 pub use inbox::Inbox;
 pub use signed::Answer;
 
 use crate::database::random_word;
+use crate::once::{Once, once};
 use crate::server::Server;
 
 /// The region that both servers believe to be in.
@@ -67,21 +67,19 @@ pub struct S3 {
 }
 
 impl S3 {
-    /// The server of this kind that all tests of this process share, started at first use, ended with the process.
+    /// The server of this kind that all tests of this process share, started at first use, ended
+    /// with the process.
     ///
     /// # Errors
     /// When it is not installed and can't be fetched, or does not start.
     pub fn shared(kind: S3Kind) -> Result<&'static Self> {
-        static SEAWEEDFS: OnceLock<Result<S3, String>> = OnceLock::new();
-        static MINIO: OnceLock<Result<S3, String>> = OnceLock::new();
+        static SEAWEEDFS: Once<S3> = Once::new();
+        static MINIO: Once<S3> = Once::new();
         let shared = match kind {
             S3Kind::SeaweedFs => &SEAWEEDFS,
             S3Kind::Minio => &MINIO,
         };
-        shared
-            .get_or_init(|| Self::start(kind).map_err(|error| format!("{error:#}")))
-            .as_ref()
-            .map_err(|error| anyhow!("{error}"))
+        once(shared, || Self::start(kind))
     }
 
     /// A server of one's own, for tests that kill or stop it. It ends when dropped.
@@ -138,4 +136,4 @@ impl S3 {
     }
 }
 
-crate::server::controls!(S3);
+crate::controls::controls!(S3);

@@ -1,4 +1,5 @@
-//! SeaweedFS: `weed mini`, with users and policies through its IAM API (the one of AWS, on the same port).
+//! SeaweedFS: `weed mini`, with users and policies through its IAM API (the one of AWS, on the same
+//! port).
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -90,7 +91,8 @@ fn user(inbox: &Inbox, name: &str, policy: &str) -> Result<Keys> {
     Ok(keys)
 }
 
-/// The S3 side hears of a new user a moment later; until then every request is refused as by an unknown key.
+/// The S3 side hears of a new user a moment later; until then every request is refused as by an
+/// unknown key.
 fn known(inbox: &Inbox, keys: &Keys) -> Result<()> {
     let since = Instant::now();
     loop {

@@ -1,5 +1,5 @@
-//! Requests signed by AWS's Signature Version 4, for what object stores' libraries do not do: making users, and
-//! showing a refusal as the server said it.
+//! Requests signed by AWS's Signature Version 4, for what object stores' libraries do not do:
+//! making users, and showing a refusal as the server said it.
 
 use anyhow::{Context as _, Result};
 use http::header::CONTENT_TYPE;

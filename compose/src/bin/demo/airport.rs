@@ -1,4 +1,5 @@
-//! The three sources: each airport's flights and weather in a database of its own, and of its own kind.
+//! The three sources: each airport's flights and weather in a database of its own, and of its own
+//! kind.
 
 use std::path::{Path, PathBuf};
 
@@ -175,8 +176,8 @@ impl Rows {
         Ok(Self { columns, rows })
     }
 
-    /// Statements for databases that take text for any type, some hundreds of rows each. A field that is empty is
-    /// NULL; `as_taken` makes of the others what the database takes.
+    /// Statements for databases that take text for any type, some hundreds of rows each. A field
+    /// that is empty is NULL; `as_taken` makes of the others what the database takes.
     fn inserts<'a, D>(
         &'a self,
         table: &str,

@@ -30,7 +30,8 @@ pub(crate) fn list(inbox: &Inbox) -> Result<Vec<Object>> {
     Ok(objects.collect())
 }
 
-/// Tries with a producer's keys what it must not be able to do, on a result of its own, and says how it was refused.
+/// Tries with a producer's keys what it must not be able to do, on a result of its own, and says
+/// how it was refused.
 pub(crate) fn refusals(inbox: &Inbox, keys: &Keys, lying: &[Object]) -> Result<String> {
     let Some(own) = lying
         .iter()

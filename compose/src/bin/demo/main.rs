@@ -1,5 +1,6 @@
-//! `cargo demo`: three airports on three kinds of database report to one Postgres through a bucket that none of them
-//! can read. Real servers, real programs, real data; exit 0 only if everything that it tells was so.
+//! `cargo demo`: three airports on three kinds of database report to one Postgres through a bucket
+//! that none of them can read. Real servers, real programs, real data; exit 0 only if everything
+//! that it tells was so.
 
 mod airport;
 mod drop_box;

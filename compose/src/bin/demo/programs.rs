@@ -12,7 +12,8 @@ use nightdrop_compose::{Database, Inbox, Keys};
 
 use crate::airport::Airport;
 
-/// A folder with the config files, their addresses replaced by those of the local servers, and the secrets.
+/// A folder with the config files, their addresses replaced by those of the local servers, and the
+/// secrets.
 pub(crate) struct Site {
     folder: PathBuf,
     endpoint: String,

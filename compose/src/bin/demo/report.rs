@@ -14,7 +14,8 @@ pub(crate) struct Delays {
     pub(crate) all: Cells,
 }
 
-/// Each airline in each hour, with the weather at the airport in that hour. The last row is all airlines together.
+/// Each airline in each hour, with the weather at the airport in that hour. The last row is all
+/// airlines together.
 const DELAYS: &str = "
     SELECT airlines.name,
            flights.origin,
@@ -55,9 +56,7 @@ pub(crate) async fn delays(reports: &Database) -> Result<Delays> {
             .iter()
             .position(|airport| *airport == origin)
         else {
-            bail!(
-                "reports.flights should have flights from EWR, JFK and LGA only, and has one from {origin}"
-            );
+            bail!("all flights should be from EWR, JFK and LGA, and one is from {origin}");
         };
         cells[place][usize::from(rain)] = delay;
     }
@@ -89,7 +88,8 @@ pub(crate) async fn counts(reports: &Database) -> Result<[i64; 3]> {
     Ok(counts.into())
 }
 
-/// Checks that each airport's values came as they stand in the files: NULLs, delays, and weather to the last bit.
+/// Checks that each airport's values came as they stand in the files: NULLs, delays, and weather to
+/// the last bit.
 pub(crate) async fn check_sums(reports: &Database) -> Result<()> {
     let mut connection = PgConnection::connect(&reports.with_password()).await?;
     for airport in ["EWR", "JFK", "LGA"] {
