@@ -95,6 +95,22 @@ async fn links_and_sockets_are_reported_and_never_followed() {
 }
 
 #[tokio::test]
+async fn a_pipe_under_a_key_is_not_waited_for() {
+    let f = fixture();
+    let pipe = f.root.join(key().to_string());
+    fs::create_dir_all(pipe.parent().unwrap()).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let key = key();
+    let get = f.folder.get(&key, "\"etag\"");
+    let answer = tokio::time::timeout(Duration::from_secs(5), get).await;
+    // Lets go whoever waits for a writer, so that this test can end.
+    let both = fs::OpenOptions::new().read(true).write(true).open(&pipe);
+    assert_eq!(answer.unwrap().unwrap_err().fault(), Fault::Changed);
+    drop(both);
+}
+
+#[tokio::test]
 async fn names_come_in_the_order_of_their_bytes_as_on_s3() {
     let f = fixture();
     let names = [
