@@ -94,10 +94,10 @@ async fn verb(verb: &Verb, consumer: Arc<Consumer>) -> Result<(), Failure> {
     match verb {
         Verb::Run => run_and_answer(consumer).await,
         Verb::Once => {
-            let counts = once::once(&consumer)
+            let tally = once::once(&consumer)
                 .await
                 .map_err(|error| (once_code(&error), error.to_string()))?;
-            println!("loaded {} files, {} rows", counts.files, counts.rows);
+            println!("{}", status::tally(&tally));
             Ok(())
         }
         Verb::Migrate { print: true } => {

@@ -13,6 +13,7 @@ use crate::database::{self, Database};
 use crate::destinations::Destinations;
 use crate::fetch::Fetch;
 use crate::health::Health;
+use crate::ledger::verdict::Tally;
 
 /// Stored bytes of small files in memory at once, in KiB.
 const STORED_KIB: usize = 16 * 1024;
@@ -45,16 +46,7 @@ pub struct Consumer {
     /// Wakes a lane of streams when a file turned out to be large.
     pub streams: Notify,
     owed: Mutex<Vec<Uuid>>,
-    counts: Mutex<Counts>,
-}
-
-/// What this process has done so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Files that have their verdict.
-    pub files: u64,
-    /// Rows loaded.
-    pub rows: u64,
+    tally: Mutex<Tally>,
 }
 
 /// Why a consumer can't be made from this configuration.
@@ -97,7 +89,7 @@ impl Consumer {
             decisions: Notify::new(),
             streams: Notify::new(),
             owed: Mutex::default(),
-            counts: Mutex::default(),
+            tally: Mutex::default(),
         })
     }
 
@@ -106,21 +98,21 @@ impl Consumer {
         self.database.pool()
     }
 
-    /// Counts files and rows, and has their objects deleted.
-    pub fn loaded(&self, files: usize, rows: u64) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.files += files as u64;
-        counts.rows += rows;
-        drop(counts);
-        if files > 0 {
-            tracing::info!(files, rows, "loaded");
+    /// Counts what became of files, tells of it, and has their objects deleted.
+    pub fn count(&self, tally: Tally) -> Tally {
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner) += tally;
+        if tally.loaded > 0 {
+            tracing::info!(results = tally.loaded, rows = tally.rows, "loaded");
+        }
+        if tally.files() > 0 {
             self.decisions.notify_one();
         }
+        tally
     }
 
     /// What this process has done so far.
-    pub fn counts(&self) -> Counts {
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn tally(&self) -> Tally {
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A claim that is to be given back once Postgres is there again.

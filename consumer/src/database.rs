@@ -57,13 +57,13 @@ impl Database {
         let password = settings
             .password
             .as_ref()
-            .map(|secret| secret.read())
+            .map(nightdrop_runtime::secret::Secret::read)
             .transpose()?;
         let options = options(settings, password.as_ref(), &application_name)?;
         let pool = PgPoolOptions::new()
             .max_connections(8)
             .acquire_timeout(Duration::from_secs(10))
-            .idle_timeout(Duration::from_secs(300))
+            .idle_timeout(Duration::from_mins(5))
             .after_connect(|connection, _| {
                 Box::pin(async move { connection.execute(SESSION).await.map(drop) })
             })

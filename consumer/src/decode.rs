@@ -81,10 +81,11 @@ pub fn decode(
         Compression::None => read(file, stored, caps, sink),
         Compression::Gzip => read(file, MultiGzDecoder::new(stored), caps, sink),
         Compression::Zstd => {
-            let mut inflated = zstd::stream::read::Decoder::new(stored).map_err(undecodable)?;
+            let mut inflated =
+                zstd::stream::read::Decoder::new(stored).map_err(|error| undecodable(&error))?;
             inflated
                 .window_log_max(ZSTD_WINDOW_LOG)
-                .map_err(undecodable)?;
+                .map_err(|error| undecodable(&error))?;
             read(file, inflated, caps, sink)
         }
     }
@@ -101,8 +102,8 @@ fn read(
         hash: Sha256::new(),
     };
     let mut reader = Reader::new(&mut hashed, caps.clone());
-    let (envelope, data) = reader.open().map_err(bad)?;
-    envelope.agrees(&file.key).map_err(bad)?;
+    let (envelope, data) = reader.open().map_err(|error| bad(&error))?;
+    envelope.agrees(&file.key).map_err(|error| bad(&error))?;
     let (header, note) = match data {
         Data::Result(header) => {
             sink.head(&envelope, &header)?;
@@ -112,7 +113,7 @@ fn read(
         Data::Probe => (None, Some(Reason::new("probe", "a canary: it was seen"))),
         Data::Failed(failure) => (None, Some(failed(&failure))),
     };
-    let summary = reader.finish().map_err(bad)?;
+    let summary = reader.finish().map_err(|error| bad(&error))?;
     let content = Content {
         as_of: envelope.time,
         hash: hashed.hash.finalize().into(),
@@ -139,7 +140,7 @@ fn rows<R: Read>(
         prefix,
         count(header.columns.len()),
     );
-    while reader.next_row(&mut rows).map_err(bad)? {
+    while reader.next_row(&mut rows).map_err(|error| bad(&error))? {
         if rows.len() >= PIECE {
             sink.rows(rows.take())?;
         }
@@ -159,7 +160,7 @@ fn failed(failure: &Failure) -> Reason {
     )
 }
 
-fn bad(error: nightdrop_schema::Error) -> Error {
+fn bad(error: &nightdrop_schema::Error) -> Error {
     let name = match error.kind {
         Kind::Io => "undecodable",
         kind => kind.as_str(),
@@ -167,7 +168,7 @@ fn bad(error: nightdrop_schema::Error) -> Error {
     Error::Bad(Reason::new(name, error.to_string()))
 }
 
-fn undecodable(error: io::Error) -> Error {
+fn undecodable(error: &io::Error) -> Error {
     Error::Bad(Reason::new(
         "undecodable",
         format!("the file can't be inflated: {error}"),

@@ -15,7 +15,7 @@ use crate::load::batch::Ready;
 use crate::remedy::Remedy;
 
 /// How long a file that the bucket won't give waits before it is asked for again.
-pub const HELD_FOR: Duration = Duration::from_secs(3600);
+pub const HELD_FOR: Duration = Duration::from_hours(1);
 
 /// What came of fetching a file.
 #[derive(Debug)]

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use crate::consumer::{Consumer, Counts};
+use crate::consumer::Consumer;
 use crate::ledger::claim::Lane;
 use crate::ledger::summary;
+use crate::ledger::verdict::Tally;
 use crate::poll::Cursor;
 use crate::remedy::Remedy;
 use crate::{delete, lane, migrate, poll};
@@ -51,7 +52,7 @@ impl Error {
 ///
 /// # Errors
 /// The first thing that went wrong: `once` doesn't wait for what is away.
-pub async fn once(consumer: &Consumer) -> Result<Counts, Error> {
+pub async fn once(consumer: &Consumer) -> Result<Tally, Error> {
     migrate::at_start(consumer.pool(), consumer.config.postgres.migrate).await?;
     let mut cursor = Cursor::default();
     loop {
@@ -59,7 +60,7 @@ pub async fn once(consumer: &Consumer) -> Result<Counts, Error> {
         load(consumer).await?;
         while delete::pass(consumer).await? > 0 {}
         if consumer.stop.is_cancelled() || (polled.whole && polled.new == 0) {
-            return Ok(consumer.counts());
+            return Ok(consumer.tally());
         }
     }
 }

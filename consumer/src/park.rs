@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::fetch::{Fetched, unread};
 use crate::ledger::claim::File;
 use crate::ledger::parked::{PART, keep};
-use crate::ledger::verdict::{self, Reason, State, Verdict};
+use crate::ledger::verdict::{self, Reason, State, Tally, Verdict};
 use crate::remedy::Remedy;
 use crate::sqlstate;
 
@@ -40,7 +40,7 @@ impl Error {
     }
 }
 
-/// Writes verdicts that need no bytes, or whose bytes are at hand, in one commit.
+/// Writes verdicts that need no bytes, or whose bytes are at hand, in one commit, and counts them.
 ///
 /// # Errors
 /// When Postgres refuses or is away: none of them is written then.
@@ -49,7 +49,7 @@ pub async fn decide(
     token: Uuid,
     mut verdicts: Vec<Verdict>,
     bad: Vec<(i64, Reason, Bytes)>,
-) -> Result<usize, Error> {
+) -> Result<Tally, Error> {
     let mut transaction = pool.begin().await?;
     let ids: Vec<i64> = verdicts
         .iter()
@@ -66,10 +66,11 @@ pub async fn decide(
     }
     verdict::write(&mut transaction, token, &verdicts).await?;
     transaction.commit().await?;
-    Ok(verdicts.len())
+    Ok(Tally::of(&verdicts))
 }
 
 /// Parks a file whose bytes are not at hand: it is read from the bucket once more, part by part.
+/// Gives what became of it.
 ///
 /// # Errors
 /// When Postgres or the bucket is away, or refuses.
@@ -80,7 +81,7 @@ pub async fn park(
     file: &File,
     reason: Reason,
     up_to: u64,
-) -> Result<(), Error> {
+) -> Result<Tally, Error> {
     if file.size > up_to {
         let sentence = format!(
             "{}; its {} bytes are too many to park: it stays in the bucket",
@@ -94,32 +95,31 @@ pub async fn park(
                 sentence,
             },
         );
-        return decide(pool, token, vec![held], Vec::new()).await.map(drop);
+        return decide(pool, token, vec![held], Vec::new()).await;
     }
     let mut transaction = pool.begin().await?;
     if verdict::lock(&mut transaction, token, &[file.id])
         .await?
         .is_empty()
     {
-        return Ok(());
+        return Ok(Tally::default());
     }
     let verdict = match copy_bytes(&mut transaction, bucket, file).await {
         Ok(()) => Verdict::because(file.id, State::Parked, reason),
         Err(Error::Bucket(error)) => {
             transaction.rollback().await?;
             return match unread(file.id, error) {
-                Fetched::Settled(verdict) => decide(pool, token, vec![*verdict], Vec::new())
-                    .await
-                    .map(drop),
+                Fetched::Settled(verdict) => decide(pool, token, vec![*verdict], Vec::new()).await,
                 Fetched::Away(error) => Err(error.into()),
-                _ => Ok(()),
+                _ => Ok(Tally::default()),
             };
         }
         Err(error) => return Err(error),
     };
-    verdict::write(&mut transaction, token, &[verdict]).await?;
+    let verdicts = [verdict];
+    verdict::write(&mut transaction, token, &verdicts).await?;
     transaction.commit().await?;
-    Ok(())
+    Ok(Tally::of(&verdicts))
 }
 
 async fn copy_bytes(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::ledger::summary::{JobSummary, Summary};
+use crate::ledger::verdict::Tally;
 
 /// The summary as a page of text.
 pub fn render(summary: &Summary, now: DateTime<Utc>) -> String {
@@ -115,4 +116,34 @@ fn ago(instant: DateTime<Utc>, now: DateTime<Utc>) -> String {
         7200..=172_799 => format!("{} h ago", seconds / 3600),
         _ => format!("{} days ago", seconds / 86_400),
     }
+}
+
+/// What `once` did, in one line.
+pub fn tally(tally: &Tally) -> String {
+    let mut line = format!(
+        "{} {} loaded, {} {}",
+        tally.loaded,
+        if tally.loaded == 1 {
+            "result"
+        } else {
+            "results"
+        },
+        tally.rows,
+        if tally.rows == 1 { "row" } else { "rows" },
+    );
+    let others = [
+        (tally.superseded, "superseded by newer results"),
+        (tally.duplicates, "loaded before"),
+        (tally.noted, "without rows"),
+        (tally.missing, "no longer in the bucket"),
+        (tally.parked, "parked"),
+        (tally.held, "held in the bucket"),
+    ];
+    for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
+        let _ = write!(line, "; {count} {what}");
+    }
+    if tally.parked + tally.held > 0 {
+        line.push_str(": `nightdrop-consumer status` says why");
+    }
+    line
 }

@@ -1,6 +1,6 @@
 //! Small files, some hundreds at a time: fetched and decoded at once, loaded in one commit.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use crate::destination::{self, Destination};
 use crate::fetch::Fetched;
 use crate::ledger::claim::{self, Claim, File, Lane};
 use crate::ledger::pause;
-use crate::ledger::verdict::{Reason, Verdict};
+use crate::ledger::verdict::{Reason, Tally, Verdict};
 use crate::load::batch::{Group, Loaded, Ready, load};
 use crate::park;
 use crate::remedy::Remedy;
@@ -68,8 +68,9 @@ async fn work(consumer: &Consumer, claim: &Claim) -> Result<usize, Error> {
         large,
         away,
     } = fetch(consumer, &claim.files).await;
-    let mut decided = 0;
 
+    let mut tally = Tally::default();
+    let mut sent = 0;
     // Good files first: what is bad never delays them.
     let mut unfit = Vec::new();
     let groups = group(consumer, ready, &mut unfit).await?;
@@ -81,27 +82,26 @@ async fn work(consumer: &Consumer, claim: &Claim) -> Result<usize, Error> {
             consumer.config.load.clock_skew,
         )
         .await?;
-        decided += loaded.decided;
-        consumer.loaded(loaded.decided, loaded.rows);
+        tally += consumer.count(loaded.tally);
         settle(consumer, loaded, &mut unfit).await?;
     }
     drop(groups);
 
-    for (_, reason, _) in &bad {
-        tracing::warn!(reason = reason.name, error = %reason.sentence, "parking a file");
+    for (id, reason, _) in &bad {
+        warn(&claim.files, *id, reason);
     }
     if !verdicts.is_empty() || !bad.is_empty() {
-        decided += park::decide(consumer.pool(), claim.token, verdicts, bad).await?;
+        tally += consumer.count(park::decide(consumer.pool(), claim.token, verdicts, bad).await?);
     }
     if !large.is_empty() {
         claim::send_to_stream(consumer.pool(), claim.token, &large).await?;
-        decided += large.len();
+        sent = large.len() as u64;
         consumer.streams.notify_one();
     }
-    decided += park_unfit(consumer, claim, unfit).await?;
+    tally += park_unfit(consumer, claim, unfit).await?;
     match away {
         Some(error) => Err(error.into()),
-        None => Ok(decided),
+        None => Ok(usize::try_from(tally.files() + sent).unwrap_or(usize::MAX)),
     }
 }
 
@@ -224,26 +224,38 @@ pub(super) async fn rest(
     Ok(())
 }
 
+/// A line for each file that is parked: somebody may be woken by it.
+fn warn(files: &[File], id: i64, reason: &Reason) {
+    let key = files
+        .iter()
+        .find(|file| file.id == id)
+        .map(|file| file.key.to_string())
+        .unwrap_or_default();
+    tracing::warn!(file = id, key, reason = reason.name, error = %reason.sentence, "parking a file");
+}
+
 async fn park_unfit(
     consumer: &Consumer,
     claim: &Claim,
     unfit: Vec<(i64, Reason)>,
-) -> Result<usize, Error> {
-    let files: HashMap<i64, &File> = claim.files.iter().map(|file| (file.id, file)).collect();
-    let mut parked = 0;
+) -> Result<Tally, Error> {
+    let mut tally = Tally::default();
     for (id, reason) in unfit {
-        let Some(file) = files.get(&id) else { continue };
-        tracing::warn!(key = %file.key, reason = reason.name, error = %reason.sentence, "parking a file");
-        park::park(
+        let Some(file) = claim.files.iter().find(|file| file.id == id) else {
+            continue;
+        };
+        warn(&claim.files, id, &reason);
+        let up_to = consumer.config.load.park_up_to;
+        let parked = park::park(
             consumer.pool(),
             &consumer.bucket,
             claim.token,
             file,
             reason,
-            consumer.config.load.park_up_to,
+            up_to,
         )
         .await?;
-        parked += 1;
+        tally += consumer.count(parked);
     }
-    Ok(parked)
+    Ok(tally)
 }

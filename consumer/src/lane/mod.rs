@@ -1,8 +1,9 @@
 //! The work itself, from a claim to its verdicts: `batch.rs` takes small files many at a time,
-//! `stream.rs` one large one, each in a lane of its own so that neither waits for the other.
+//! `stream.rs` one large one (which `reading.rs` reads), each in a lane of its own so that neither waits for the other.
 
 pub mod batch;
 mod lease;
+mod reading;
 pub mod stream;
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Jobs whose report table refuses: they rest a while, longer each time, and everyone else goes on.
 
 use nightdrop_schema::{Job, Producer};
+use sqlx::PgTransaction;
 use sqlx::postgres::PgPool;
 
 /// Lets a job rest: 5 s after its first failure, twice as long after each further one, at most 15 minutes.
@@ -24,6 +25,25 @@ pub async fn pause(
     .bind(job.as_str())
     .bind(error)
     .execute(pool)
+    .await
+    .map(drop)
+}
+
+/// Jobs that load again have nothing to rest for.
+///
+/// # Errors
+/// When Postgres refuses or is away.
+pub async fn end(
+    transaction: &mut PgTransaction<'_>,
+    jobs: &[(&Producer, &Job)],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM nightdrop.pause p USING unnest($1::text[], $2::text[]) AS loaded (producer, job)
+         WHERE p.producer = loaded.producer AND p.job = loaded.job",
+    )
+    .bind(jobs.iter().map(|(producer, _)| producer.as_str()).collect::<Vec<_>>())
+    .bind(jobs.iter().map(|(_, job)| job.as_str()).collect::<Vec<_>>())
+    .execute(&mut **transaction)
     .await
     .map(drop)
 }

@@ -215,6 +215,74 @@ pub async fn newer(
         .collect()
 }
 
+/// How many files came to which state, and how many rows are in the reports by that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Results loaded.
+    pub loaded: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// Results superseded.
+    pub superseded: u64,
+    /// Files that brought a loaded run again.
+    pub duplicates: u64,
+    /// Files parked.
+    pub parked: u64,
+    /// Files left in the bucket.
+    pub held: u64,
+    /// Files without rows.
+    pub noted: u64,
+    /// Files that are no longer there.
+    pub missing: u64,
+}
+
+impl Tally {
+    /// Counts these verdicts.
+    pub fn of(verdicts: &[Verdict]) -> Self {
+        let mut tally = Self::default();
+        for verdict in verdicts {
+            let count = match verdict.state {
+                State::Loaded => {
+                    tally.rows += verdict.content.as_ref().map_or(0, |content| content.rows);
+                    &mut tally.loaded
+                }
+                State::Superseded => &mut tally.superseded,
+                State::Duplicate => &mut tally.duplicates,
+                State::Parked => &mut tally.parked,
+                State::Held => &mut tally.held,
+                State::Noted => &mut tally.noted,
+                State::Missing => &mut tally.missing,
+            };
+            *count += 1;
+        }
+        tally
+    }
+
+    /// All files, whatever became of them.
+    pub fn files(&self) -> u64 {
+        self.loaded
+            + self.superseded
+            + self.duplicates
+            + self.parked
+            + self.held
+            + self.noted
+            + self.missing
+    }
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.loaded += other.loaded;
+        self.rows += other.rows;
+        self.superseded += other.superseded;
+        self.duplicates += other.duplicates;
+        self.parked += other.parked;
+        self.held += other.held;
+        self.noted += other.noted;
+        self.missing += other.missing;
+    }
+}
+
 /// Writes the verdicts. All of the files must be locked by [`lock`] in this transaction.
 ///
 /// # Errors

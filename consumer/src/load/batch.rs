@@ -16,7 +16,8 @@ use super::{
 };
 use crate::destination::Destination;
 use crate::ledger::claim::File;
-use crate::ledger::verdict::{self, Content, Reason, State, Verdict};
+use crate::ledger::pause;
+use crate::ledger::verdict::{self, Content, Reason, State, Tally, Verdict};
 use crate::remedy::Remedy;
 
 /// Rows go to Postgres in pieces of about so many bytes.
@@ -52,9 +53,7 @@ pub struct Group {
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// Files that have their verdict.
-    pub decided: usize,
-    /// Rows that are in the reports.
-    pub rows: u64,
+    pub tally: Tally,
     /// Files that will never load, to be parked.
     pub unfit: Vec<(i64, Reason)>,
     /// Jobs whose table refused, with what Postgres says.
@@ -129,15 +128,14 @@ async fn transaction(
             load_group(&mut transaction, group, &fresh, &mut verdicts, &mut result).await?;
         }
     }
-    result.decided = verdicts.len();
-    result.rows = verdicts
+    let jobs: Vec<_> = groups
         .iter()
-        .filter(|verdict| verdict.state == State::Loaded)
-        .filter_map(|verdict| verdict.content.as_ref())
-        .map(|content| content.rows)
-        .sum();
+        .map(|group| (&group.producer, &group.job))
+        .collect();
+    pause::end(&mut transaction, &jobs).await?;
     verdict::write(&mut transaction, token, &verdicts).await?;
     transaction.commit().await?;
+    result.tally = Tally::of(&verdicts);
     Ok(result)
 }
 

@@ -55,39 +55,42 @@ pub(super) fn meet(own: &Extent, newer: &[Extent]) -> Meeting {
 mod tests {
     use super::*;
 
-    fn range(from: i64, to: i64) -> Extent {
-        Some(("day".into(), from, to))
+    fn day(from: i64, to: i64) -> (String, i64, i64) {
+        ("day".into(), from, to)
     }
 
     #[test]
     fn a_range_is_loaded_late_if_newer_ones_only_touch_its_ends() {
         assert_eq!(
-            meet(&range(10, 20), &[range(0, 10), range(20, 30)]),
+            meet(&Some(day(10, 20)), &[Some(day(0, 10)), Some(day(20, 30))]),
             Meeting::Apart
         );
-        assert_eq!(meet(&range(10, 20), &[]), Meeting::Apart);
+        assert_eq!(meet(&Some(day(10, 20)), &[]), Meeting::Apart);
     }
 
     #[test]
     fn a_range_is_superseded_if_newer_ones_cover_it_together() {
         assert_eq!(
-            meet(&range(10, 20), &[range(15, 25), range(5, 15)]),
+            meet(&Some(day(10, 20)), &[Some(day(15, 25)), Some(day(5, 15))]),
             Meeting::Covered
         );
-        assert_eq!(meet(&range(10, 20), &[None]), Meeting::Covered);
-        assert_eq!(meet(&None, &[range(0, 1), None]), Meeting::Covered);
+        assert_eq!(meet(&Some(day(10, 20)), &[None]), Meeting::Covered);
+        assert_eq!(meet(&None, &[Some(day(0, 1)), None]), Meeting::Covered);
     }
 
     #[test]
     fn a_partial_overlap_is_named() {
-        assert_eq!(meet(&range(10, 20), &[range(12, 20)]), Meeting::Partial);
         assert_eq!(
-            meet(&range(10, 20), &[range(5, 14), range(15, 25)]),
+            meet(&Some(day(10, 20)), &[Some(day(12, 20))]),
             Meeting::Partial
         );
-        assert_eq!(meet(&None, &[range(0, 1)]), Meeting::Partial);
         assert_eq!(
-            meet(&range(10, 20), &[Some(("other".into(), 0, 99))]),
+            meet(&Some(day(10, 20)), &[Some(day(5, 14)), Some(day(15, 25))]),
+            Meeting::Partial
+        );
+        assert_eq!(meet(&None, &[Some(day(0, 1))]), Meeting::Partial);
+        assert_eq!(
+            meet(&Some(day(10, 20)), &[Some(("other".into(), 0, 99))]),
             Meeting::Partial
         );
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use nightdrop_schema::{Envelope, Header, Mode};
-use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::{Acquire, PgTransaction};
 use uuid::Uuid;
 
 use super::batch::repeated_key;
@@ -15,7 +15,8 @@ use super::{
 };
 use crate::destination::Destination;
 use crate::ledger::claim::File;
-use crate::ledger::verdict::{self, Content, Reason, State, Verdict};
+use crate::ledger::pause;
+use crate::ledger::verdict::{self, Content, Reason, State, Tally, Verdict};
 use crate::remedy::Remedy;
 
 /// A file whose head has been read.
@@ -35,10 +36,7 @@ pub struct Opened<'a> {
 #[derive(Debug)]
 pub enum Outcome {
     /// It has its verdict.
-    Decided {
-        /// Rows that are in the reports.
-        rows: u64,
-    },
+    Decided(Tally),
     /// It will never load: to be parked.
     Unfit(Reason),
     /// Its table refused: its job rests.
@@ -62,7 +60,7 @@ pub async fn load(
 ) -> Result<Outcome, Error> {
     let mut connection = pool.acquire().await?;
     let done = transaction(&mut connection, token, opened, rows, content, clock_skew).await;
-    let committed = matches!(done, Ok(Outcome::Decided { .. }));
+    let committed = matches!(done, Ok(Outcome::Decided(_)));
     if !committed {
         // A COPY may have been left half-way: such a connection answers anything with Ok.
         let _ = sqlx::Connection::close_hard(connection.detach()).await;
@@ -122,14 +120,8 @@ async fn transaction(
         if hash[..] != content.hash {
             return Ok(Outcome::Unfit(other_content()));
         }
-        verdict::write(
-            &mut transaction,
-            token,
-            &[Verdict::read(file.id, State::Duplicate, content)],
-        )
-        .await?;
-        transaction.commit().await?;
-        return Ok(Outcome::Decided { rows: 0 });
+        let verdict = Verdict::read(file.id, State::Duplicate, content);
+        return commit(transaction, token, verdict).await;
     }
     if !matches!(header.mode, Mode::Append) && !lock_job(&mut transaction, producer, job).await? {
         return Ok(Outcome::NotNow);
@@ -170,17 +162,17 @@ async fn transaction(
         }
     };
     let content = content().ok_or(Error::Interrupted)?;
-    let rows = if state == State::Loaded {
-        content.rows
-    } else {
-        0
-    };
-    verdict::write(
-        &mut transaction,
-        token,
-        &[Verdict::read(file.id, state, content)],
-    )
-    .await?;
+    pause::end(&mut transaction, &[(producer, job)]).await?;
+    commit(transaction, token, Verdict::read(file.id, state, content)).await
+}
+
+async fn commit(
+    mut transaction: PgTransaction<'_>,
+    token: Uuid,
+    verdict: Verdict,
+) -> Result<Outcome, Error> {
+    let verdicts = [verdict];
+    verdict::write(&mut transaction, token, &verdicts).await?;
     transaction.commit().await?;
-    Ok(Outcome::Decided { rows })
+    Ok(Outcome::Decided(Tally::of(&verdicts)))
 }

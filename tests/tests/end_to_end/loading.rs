@@ -13,7 +13,7 @@ fn a_result_dropped_while_nobody_is_there_is_loaded_and_its_object_deleted() {
 
         let ended = site.once();
 
-        assert_eq!(ended.stdout, "loaded 1 files, 2 rows\n");
+        assert_eq!(ended.stdout, "1 result loaded, 2 rows\n");
         assert_eq!(
             site.rows(
                 "SELECT carrier, flight, _producer, _as_of FROM jfk.departures ORDER BY flight"

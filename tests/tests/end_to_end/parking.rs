@@ -24,7 +24,10 @@ fn bad_files_are_parked_by_name_and_the_good_one_behind_them_loads_in_the_same_p
 
         let ended = site.once();
 
-        assert_eq!(ended.stdout, "loaded 1 files, 2 rows\n");
+        assert_eq!(
+            ended.stdout,
+            "1 result loaded, 2 rows; 4 parked: `nightdrop-consumer status` says why\n"
+        );
         assert_eq!(
             site.states(),
             [
