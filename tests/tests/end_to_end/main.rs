@@ -17,3 +17,4 @@ mod parking;
 mod process;
 mod site;
 mod stopping;
+mod values;

@@ -122,22 +122,40 @@ impl Site {
         compress: &str,
         jobs: &str,
     ) -> PathBuf {
+        self.producer_reading(producer, &self.source(source), compress, jobs)
+    }
+
+    /// The lines of a `[source]` that reads this database.
+    pub fn source(&self, database: &Database) -> String {
+        let password = self.secret("source", &database.password);
+        format!("url = \"{}\"\npassword = \"{password}\"", database.url)
+    }
+
+    /// The lines of a `[source]` that reads the reports' own database.
+    pub fn reports_as_source(&self) -> String {
+        self.source(&self.database)
+    }
+
+    /// A producer's configuration, with its own key to the bucket and a source named `db`.
+    pub fn producer_reading(
+        &self,
+        producer: &str,
+        source: &str,
+        compress: &str,
+        jobs: &str,
+    ) -> PathBuf {
         let keys = self.keys_of(producer);
-        let (access, secret, password) = (
-            self.secret(&format!("{producer}-access"), &keys.access_key),
-            self.secret(&format!("{producer}-secret"), &keys.secret_key),
-            self.secret(&format!("{producer}-source"), &source.password),
-        );
+        let access = self.secret(&format!("{producer}-access"), &keys.access_key);
+        let secret = self.secret(&format!("{producer}-secret"), &keys.secret_key);
         let folder = self.folder.path();
         let text = format!(
             "producer = \"{producer}\"\nstate_dir = \"{}\"\n\n[bucket]\nurl = \"{}\"\nendpoint = \"{}\"\n\
              region = \"{}\"\naccess_key = \"{access}\"\nsecret_key = \"{secret}\"\ncompress = \"{compress}\"\n\n\
-             [source.db]\nurl = \"{}\"\npassword = \"{password}\"\n\n{jobs}",
+             [source.db]\n{source}\n\n{jobs}",
             folder.join(format!("{producer}-state")).display(),
             self.inbox.url(),
             self.inbox.endpoint,
             self.inbox.region,
-            source.url,
         );
         let path = folder.join(format!("{producer}.toml"));
         std::fs::write(&path, text).unwrap();
