@@ -12,6 +12,7 @@ mod large;
 mod loading;
 mod message;
 mod modes;
+mod others;
 mod outages;
 mod parking;
 mod process;

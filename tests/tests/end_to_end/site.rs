@@ -162,7 +162,8 @@ impl Site {
         path
     }
 
-    fn keys_of(&self, producer: &str) -> Keys {
+    /// A producer's own key: write-only.
+    pub fn keys_of(&self, producer: &str) -> Keys {
         let mut producers = self.producers.lock().unwrap();
         producers
             .entry(producer.to_owned())
