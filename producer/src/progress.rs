@@ -2,10 +2,12 @@
 
 use std::{
     io::IsTerminal,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use nightdrop_runtime::telemetry;
 
 /// How often the line is drawn anew, at most.
 const EVERY: Duration = Duration::from_millis(100);
@@ -34,6 +36,8 @@ impl Progress {
             .with_prefix(job.to_owned());
         bar.set_message("asking the source");
         bar.enable_steady_tick(EVERY);
+        let aside = bar.clone();
+        telemetry::step_aside(Some(Arc::new(move |write| aside.suspend(write))));
         let now = Instant::now();
         Self {
             bar,
@@ -62,6 +66,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
+        telemetry::step_aside(None);
         self.bar.finish_and_clear();
     }
 }
