@@ -267,3 +267,64 @@ impl Route {
             })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        nightdrop_runtime::config::parse("consumer.toml", text).map_err(|error| error.to_string())
+    }
+
+    const LEAST: &str =
+        "[bucket]\nurl = \"s3://inbox\"\n[postgres]\nurl = \"postgres://consumer@pg/reports\"\n";
+
+    #[test]
+    fn a_bucket_and_a_postgres_are_enough() {
+        let config = parse(LEAST).unwrap();
+        assert_eq!(
+            (config.poll.min, config.poll.max),
+            (Duration::from_secs(1), Duration::from_secs(5))
+        );
+        assert_eq!(config.http.listen.to_string(), "127.0.0.1:9464");
+        assert!(config.postgres.migrate);
+        assert!(config.bucket.settings().unwrap().keys.is_none());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_the_nearest_known_one() {
+        let error = parse(&format!("{LEAST}[poll]\nmax_ = \"5s\"\n")).unwrap_err();
+        insta::assert_snapshot!(error, @r#"consumer.toml:6: unknown key "max_" in [poll]; did you mean "max"?"#);
+    }
+
+    #[test]
+    fn half_a_key_is_an_error() {
+        let text = LEAST.replace("[postgres]", "access_key = \"env:A\"\n[postgres]");
+        let error = parse(&text)
+            .unwrap()
+            .bucket
+            .settings()
+            .map(drop)
+            .unwrap_err();
+        assert_eq!(error, "[bucket] has an access_key but no secret_key");
+    }
+
+    #[test]
+    fn a_route_takes_the_jobs_of_those_that_it_names() {
+        let route =
+            "[[route]]\njob = \"fleet\"\nproducers = [\"jfk\"]\ntable = \"reports.fleet\"\n";
+        let config = parse(&format!("{LEAST}{route}")).unwrap();
+        let takes = |producer: &str, job: &str| {
+            config.routes[0].takes(&producer.parse().unwrap(), &job.parse().unwrap())
+        };
+        assert!(takes("jfk", "fleet"));
+        assert!(!takes("lga", "fleet"));
+        assert!(!takes("jfk", "departures"));
+        let error = parse(&format!(
+            "{LEAST}{}",
+            route.replace("reports.fleet", "fleet")
+        ))
+        .unwrap_err();
+        assert!(error.contains("write schema.table"), "{error}");
+    }
+}

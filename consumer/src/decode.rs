@@ -215,3 +215,126 @@ impl Sink for Whole {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    const BODY: &str = r#"{"specversion":"1.0","type":"nightdrop.result.v1","id":"01935b2e-7f3a-7c31-8d5e-2f1b5d0c9a11","source":"jfk","subject":"departures","time":"2013-01-31T05:00:00Z","data":{"mode":"append","columns":[{"name":"flight","type":"int64"}],"rows":[[1545],[1141]],"row_count":2}}"#;
+
+    fn file(suffix: &str) -> File {
+        let key = format!(
+            "inbox/jfk/departures/20130131T050000Z-01935b2e-7f3a-7c31-8d5e-2f1b5d0c9a11.json{suffix}"
+        );
+        File {
+            id: 7,
+            key: key.parse().unwrap(),
+            etag: String::new(),
+            size: 0,
+            attempts: 1,
+        }
+    }
+
+    fn whole(suffix: &str, stored: &[u8], limit: usize) -> Result<(Decoded, Vec<u8>), Error> {
+        let mut sink = Whole {
+            limit,
+            ..Whole::default()
+        };
+        decode(&file(suffix), stored, &Caps::default(), &mut sink)
+            .map(|decoded| (decoded, sink.rows))
+    }
+
+    fn zstd(window_log: u32) -> Vec<u8> {
+        let mut packed = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        packed.window_log(window_log).unwrap();
+        packed.write_all(BODY.as_bytes()).unwrap();
+        packed.finish().unwrap()
+    }
+
+    fn gzip() -> Vec<u8> {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        packed.write_all(BODY.as_bytes()).unwrap();
+        packed.finish().unwrap()
+    }
+
+    fn reason(outcome: Result<(Decoded, Vec<u8>), Error>) -> &'static str {
+        match outcome {
+            Err(Error::Bad(reason)) => reason.name,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_same_body_has_the_same_hash_and_rows_however_it_was_stored() {
+        let (plain, rows) = whole("", BODY.as_bytes(), 1000).unwrap();
+        assert_eq!(plain.content.rows, 2);
+        assert_eq!(plain.content.hash, <[u8; 32]>::from(Sha256::digest(BODY)));
+        for (suffix, stored) in [(".gz", gzip()), (".zst", zstd(20))] {
+            let (packed, packed_rows) = whole(suffix, &stored, 1000).unwrap();
+            assert_eq!(
+                (packed.content.hash, &packed_rows),
+                (plain.content.hash, &rows)
+            );
+        }
+    }
+
+    #[test]
+    fn each_row_says_who_when_and_which_file() {
+        let (_, rows) = whole("", BODY.as_bytes(), 1000).unwrap();
+        let mut first = 4_i16.to_be_bytes().to_vec();
+        copy::encode(&Value::String("jfk"), &mut first);
+        copy::encode(
+            &Value::Timestamptz(
+                nightdrop_schema::Timestamptz::parse("2013-01-31T05:00:00Z").unwrap(),
+            ),
+            &mut first,
+        );
+        copy::encode(&Value::Int64(7), &mut first);
+        copy::encode(&Value::Int64(1545), &mut first);
+        assert_eq!(&rows[..first.len()], first);
+    }
+
+    #[test]
+    fn a_zstd_file_that_asks_for_a_large_window_is_refused() {
+        whole(".zst", &zstd(ZSTD_WINDOW_LOG), 1000).unwrap();
+        assert_eq!(
+            reason(whole(".zst", &zstd(ZSTD_WINDOW_LOG + 1), 1000)),
+            "undecodable"
+        );
+    }
+
+    #[test]
+    fn a_cut_of_a_compressed_file_is_never_fewer_rows() {
+        for (suffix, stored) in [
+            (".gz", gzip()),
+            (".zst", zstd(20)),
+            ("", BODY.as_bytes().to_vec()),
+        ] {
+            for cut in 0..stored.len() {
+                assert!(
+                    matches!(whole(suffix, &stored[..cut], 1000), Err(Error::Bad(_))),
+                    "{suffix} cut at {cut}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_follows_a_compressed_file_is_refused() {
+        assert_eq!(
+            reason(whole(".zst", &[&zstd(20)[..], b"more"].concat(), 1000)),
+            "undecodable"
+        );
+        assert_eq!(
+            reason(whole("", &[BODY.as_bytes(), b"more"].concat(), 1000)),
+            "syntax"
+        );
+    }
+
+    #[test]
+    fn a_file_with_more_rows_than_a_batch_takes_is_large_and_not_bad() {
+        assert!(matches!(whole("", BODY.as_bytes(), 10), Err(Error::Large)));
+    }
+}

@@ -147,3 +147,80 @@ pub fn tally(tally: &Tally) -> String {
     }
     line
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::summary::Trouble;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_page_shows_what_came_what_rests_and_what_is_wrong() {
+        let job = |producer: &str, job: &str| JobSummary {
+            producer: producer.into(),
+            job: job.into(),
+            table: Some(format!("{producer}.{job}")),
+            mode: Some("append".into()),
+            as_of: Some(at("2013-01-31T05:00:00Z")),
+            loaded_at: Some(at("2013-01-31T05:00:12Z")),
+            loaded: 31,
+            rows: 27_004,
+            waiting: 0,
+            parked: 1,
+            held: 0,
+            paused: None,
+        };
+        let resting = JobSummary {
+            table: None,
+            as_of: None,
+            loaded_at: None,
+            loaded: 0,
+            rows: 0,
+            waiting: 2,
+            parked: 0,
+            paused: Some("lga.fleet is there already".into()),
+            ..job("lga", "fleet")
+        };
+        let summary = Summary {
+            jobs: vec![job("jfk", "departures"), resting],
+            to_delete: 3,
+            troubles: vec![Trouble {
+                file: 17,
+                key: "inbox/jfk/departures/20130131T050000Z-01935b2e-7f3a-7c31-8d5e-2f1b5d0c9a11.json".into(),
+                state: "parked".into(),
+                reason: "contract".into(),
+                error: "data.rows[17][1] (flight, int64): 1545.0 has a point; write 1545".into(),
+                since: at("2013-01-31T03:00:00Z"),
+            }],
+        };
+        insta::assert_snapshot!(render(&summary, at("2013-01-31T05:01:00Z")));
+        let nothing = Summary {
+            jobs: Vec::new(),
+            to_delete: 0,
+            troubles: Vec::new(),
+        };
+        assert_eq!(
+            render(&nothing, at("2013-01-31T05:01:00Z")),
+            "nothing has come yet\n"
+        );
+    }
+
+    #[test]
+    fn one_line_says_what_became_of_everything() {
+        assert_eq!(tally(&Tally::default()), "0 results loaded, 0 rows");
+        let much = Tally {
+            loaded: 1,
+            rows: 1,
+            duplicates: 2,
+            parked: 3,
+            ..Tally::default()
+        };
+        assert_eq!(
+            tally(&much),
+            "1 result loaded, 1 row; 2 loaded before; 3 parked: `nightdrop-consumer status` says why"
+        );
+    }
+}

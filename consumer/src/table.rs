@@ -259,3 +259,104 @@ fn full_name(ty: Type) -> &'static str {
         | Type::Json => ty.postgres(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(mode: Mode, columns: &[(&str, Type)]) -> Header {
+        let columns = columns.iter().map(|(name, ty)| Column {
+            name: name.parse().unwrap(),
+            ty: *ty,
+            description: None,
+            nullable: true,
+        });
+        Header {
+            mode,
+            columns: columns.collect(),
+            parameters: None,
+            next_by: None,
+        }
+    }
+
+    #[test]
+    fn a_route_names_a_schema_and_a_table_that_are_not_postgress_or_ours() {
+        assert_eq!(
+            "reports.departures".parse::<Name>().unwrap().quoted(),
+            r#""reports"."departures""#
+        );
+        for form in ["departures", "a.b.c", ".b", "a.", "a.b\nc"] {
+            assert_eq!(form.parse::<Name>(), Err(NameError::Form(form.into())));
+        }
+        for reserved in [
+            "nightdrop.file",
+            "pg_catalog.pg_class",
+            "information_schema.tables",
+        ] {
+            assert!(
+                matches!(reserved.parse::<Name>(), Err(NameError::Reserved(_))),
+                "{reserved}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_stay_as_they_are_whatever_they_hold() {
+        let mut header = header(
+            Mode::Upsert {
+                primary_key: vec!["the \"key\"".parse().unwrap()],
+            },
+            &[
+                ("the \"key\"", Type::Int64),
+                ("select", Type::Decimal),
+                ("Größe; --", Type::Json),
+            ],
+        );
+        header.columns[1].description = Some("it's \"theirs\"".into());
+        let name = Name {
+            schema: "jfk".into(),
+            table: "user".into(),
+        };
+        insta::assert_snapshot!(create(&name, &header, "Results of jfk's job.").join(";\n"));
+    }
+
+    #[test]
+    fn a_column_of_another_type_is_named_with_both_types() {
+        let name = Name {
+            schema: "jfk".into(),
+            table: "departures".into(),
+        };
+        let table = BTreeMap::from([
+            ("flight".to_owned(), "bigint".to_owned()),
+            ("at".to_owned(), "time without time zone".to_owned()),
+        ]);
+        let same = header(Mode::Append, &[("flight", Type::Int64), ("at", Type::Time)]);
+        assert_eq!(
+            missing_columns(&name, &same, &table, true).unwrap(),
+            Vec::<&Column>::new()
+        );
+        let changed = header(Mode::Append, &[("flight", Type::String)]);
+        insta::assert_snapshot!(
+            missing_columns(&name, &changed, &table, false).unwrap_err().sentence,
+            @"column flight is string (text) here and bigint in jfk.departures; give it its old type again, or another name"
+        );
+    }
+
+    #[test]
+    fn a_routed_tables_columns_are_its_owners() {
+        let name = Name {
+            schema: "reports".into(),
+            table: "departures".into(),
+        };
+        let wider = header(Mode::Append, &[("fare", Type::Decimal)]);
+        let table = BTreeMap::new();
+        assert_eq!(
+            missing_columns(&name, &wider, &table, false).unwrap().len(),
+            1
+        );
+        insta::assert_snapshot!(
+            missing_columns(&name, &wider, &table, true).unwrap_err().sentence,
+            @r#"column fare is not in reports.departures, whose columns are its owner's; add it: ALTER TABLE "reports"."departures" ADD COLUMN "fare" numeric"#
+        );
+    }
+}

@@ -1,6 +1,10 @@
 //! Who may use whom, in the workspace: an arrow that points the wrong way fails here.
 
-#![allow(missing_docs, reason = "tests say what they show in their names")]
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "in a test, a panic is the report, and its name says what it shows"
+)]
 
 use std::collections::BTreeMap;
 

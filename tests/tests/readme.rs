@@ -1,6 +1,10 @@
 //! The README's configuration files are read by the programs, and what it names is there.
 
-#![allow(missing_docs, reason = "tests say what they show in their names")]
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "in a test, a panic is the report, and its name says what it shows"
+)]
 
 use std::path::Path;
 

@@ -177,17 +177,7 @@ fn two_consumers_that_load_the_same_run_at_the_same_time_load_it_once() {
         let mut site = site.configured(SHORT_LEASE);
         let gate = gate_before_postgres(&mut site);
         let result = departures("2013-01-31T05:00:00Z").rows(&many_rows(20_000));
-        let plain = result.key();
-        let gzip = nightdrop_schema::Key::new(
-            plain.producer().clone(),
-            plain.job().clone(),
-            plain.time(),
-            plain.run(),
-            nightdrop_schema::Compression::Gzip,
-        )
-        .unwrap();
-        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        std::io::Write::write_all(&mut packed, result.body().as_bytes()).unwrap();
+        let (gzip, packed) = result.gzipped();
         site.drop(&result);
         gate.hold(Hold::Sent(600_000));
         let first = site.start(&["run"]);
@@ -195,7 +185,7 @@ fn two_consumers_that_load_the_same_run_at_the_same_time_load_it_once() {
 
         // The second consumer goes to Postgres directly, and sees the same run under another key.
         site.database_url = None;
-        site.drop_as(&gzip, &packed.finish().unwrap());
+        site.drop_as(&gzip, &packed);
         site.once();
         assert_eq!(
             site.rows("SELECT key LIKE '%.gz', state FROM nightdrop.file ORDER BY id"),

@@ -49,19 +49,9 @@ fn the_same_run_dropped_again_is_a_duplicate() {
 fn the_same_run_under_two_keys_is_loaded_once() {
     on_each(|site| {
         let result = departures("2013-01-31T05:00:00Z");
-        let plain = result.key();
-        let gzip = nightdrop_schema::Key::new(
-            plain.producer().clone(),
-            plain.job().clone(),
-            plain.time(),
-            plain.run(),
-            nightdrop_schema::Compression::Gzip,
-        )
-        .unwrap();
-        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        std::io::Write::write_all(&mut packed, result.body().as_bytes()).unwrap();
+        let (gzip, packed) = result.gzipped();
         site.drop(&result);
-        site.drop_as(&gzip, &packed.finish().unwrap());
+        site.drop_as(&gzip, &packed);
 
         site.once();
 
@@ -149,18 +139,8 @@ fn a_small_file_that_inflates_a_lot_takes_the_lane_of_large_ones() {
     on_each(|site| {
         let rows: Vec<_> = (0..300_000).map(|_| json!(["UA", 1])).collect();
         let result = departures("2013-01-31T05:00:00Z").rows(&json!(rows));
-        let plain = result.key();
-        let key = nightdrop_schema::Key::new(
-            plain.producer().clone(),
-            plain.job().clone(),
-            plain.time(),
-            plain.run(),
-            nightdrop_schema::Compression::Gzip,
-        )
-        .unwrap();
-        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        std::io::Write::write_all(&mut packed, result.body().as_bytes()).unwrap();
-        site.drop_as(&key, &packed.finish().unwrap());
+        let (gzip, packed) = result.gzipped();
+        site.drop_as(&gzip, &packed);
         site.once();
         assert_eq!(site.rows("SELECT count(*) FROM jfk.departures"), ["300000"]);
         assert_eq!(

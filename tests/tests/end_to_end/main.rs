@@ -1,9 +1,10 @@
 //! The real binaries against real servers, with the rights that a site has and no others.
 
 #![allow(
+    clippy::unwrap_used,
     missing_docs,
     unreachable_pub,
-    reason = "one test binary: nothing in it is an interface, and the tests say what they show in their names"
+    reason = "one test binary: nothing in it is an interface, a panic is the report, and the tests say what they show in their names"
 )]
 
 mod crashes;

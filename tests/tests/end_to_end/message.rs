@@ -1,5 +1,9 @@
 //! Messages as any producer might write them.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use flate2::write::GzEncoder;
 use nightdrop_schema::{Compression, Key, RunId};
 use serde_json::{Value, json};
 
@@ -57,14 +61,30 @@ impl Message {
         .unwrap()
     }
 
+    /// The same message as another producer's tool might send it: compressed, and so under another key.
+    pub fn gzipped(&self) -> (Key, Vec<u8>) {
+        let plain = self.key();
+        let key = Key::new(
+            plain.producer().clone(),
+            plain.job().clone(),
+            plain.time(),
+            plain.run(),
+            Compression::Gzip,
+        );
+        let mut packed = GzEncoder::new(Vec::new(), flate2::Compression::best());
+        packed.write_all(self.body().as_bytes()).unwrap();
+        (key.unwrap(), packed.finish().unwrap())
+    }
+
     /// `rows` last but `row_count`, as the contract wants it: `serde_json` sorts by name.
     pub fn body(&self) -> String {
         let members = self.data.as_object().unwrap();
-        let before = members
-            .iter()
-            .filter(|(name, _)| !matches!(name.as_str(), "rows" | "row_count"))
-            .map(|(name, value)| format!("{}:{value},", json!(name)))
-            .collect::<String>();
+        let mut before = String::new();
+        for (name, value) in members {
+            if !matches!(name.as_str(), "rows" | "row_count") {
+                write!(before, "{}:{value},", json!(name)).unwrap();
+            }
+        }
         format!(
             r#"{{"specversion":"1.0","type":"nightdrop.result.v1","id":"{}","source":"{}","subject":"{}","time":"{}","data":{{{before}"rows":{},"row_count":{}}}}}"#,
             self.id,
