@@ -62,3 +62,46 @@ impl fmt::Display for Json<'_> {
         f.pad(self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_kept_as_it_was_written_without_the_space_around_it() {
+        let json = Json::parse(" {\"b\" : 1.50, \"a\":1e400}\n").unwrap();
+        assert_eq!(json.as_str(), "{\"b\" : 1.50, \"a\":1e400}");
+        assert!(Json::parse("\tnull").unwrap().is_null());
+        assert!(!Json::parse("[null]").unwrap().is_null());
+    }
+
+    #[test]
+    fn what_jsonb_would_change_or_refuse_is_refused_by_name() {
+        let nested = format!("{}{}", "[".repeat(125), "]".repeat(125));
+        let long = format!("0.{}", "1".repeat(16_384));
+        for (text, why) in [
+            (r#"{"a":1,"a":1}"#, "has the member \"a\" twice"),
+            (
+                r#"[{"x":{"a":1,"\u0061":2}}]"#,
+                "has the member \"a\" twice",
+            ),
+            (
+                r#"{"a":{"b":1},"b":{"b":1},"a":0}"#,
+                "has the member \"a\" twice",
+            ),
+            (r#""\u0000""#, "U+0000"),
+            (r#"{"\u0000":1}"#, "U+0000"),
+            (r#"["\ud834"]"#, "half of a surrogate pair"),
+            ("[1e131072]", "digits before the point that Postgres holds"),
+            (&long, "digits after the point that Postgres holds"),
+            (&nested, "nested deeper"),
+            ("1 2", "the end is due"),
+            ("tru", "ends before its value does"),
+            ("", "ends before its value does"),
+        ] {
+            let problem = Json::parse(text).unwrap_err().to_string();
+            assert!(problem.contains(why), "{text}: {problem}");
+        }
+        assert!(Json::parse(r#"{"a":{"b":1},"b":{"a":1}}"#).is_ok());
+    }
+}

@@ -394,6 +394,19 @@ fn row_count_may_stand_anywhere_in_data_but_once() {
 }
 
 #[test]
+fn a_row_count_that_is_not_that_of_the_rows_is_refused() {
+    for count in [0, 2] {
+        let sentence = format!(
+            "data.row_count: says {count}, there are 1 rows; write all rows and their count"
+        );
+        assert_eq!(
+            refusal(message("[[\"UA\",1]]", count)),
+            (Kind::Contract, sentence)
+        );
+    }
+}
+
+#[test]
 fn numbers_are_judged_by_their_text() {
     for (ty, cell, value) in [
         (Type::Int64, "-0", "Int64(0)"),
