@@ -248,6 +248,19 @@ async fn of_several_jobs_all_run_and_the_first_failing_one_in_the_file_s_order_g
 }
 
 #[tokio::test]
+async fn a_result_without_end_is_timed_out_however_fast_its_rows_come() {
+    let site = Site::new(&job(
+        "flight",
+        "query = \"WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT n FROM r\"\n\
+         timeout = \"300ms\"\ntypes = { n = \"int64\" }",
+    ))
+    .await;
+    let output = site.run(&["run", "flight"]);
+    assert_eq!(code(&output), 69, "{}", stderr(&output));
+    assert!(site.in_spool().is_empty());
+}
+
+#[tokio::test]
 async fn more_than_one_statement_is_refused() {
     let site = Site::new(&job("flight", "query = \"SELECT 1 AS a; SELECT 2 AS b\"")).await;
     let output = site.run(&["run", "flight"]);

@@ -75,13 +75,10 @@ impl Write for Line {
 }
 
 fn filter(verbose: u8) -> EnvFilter {
+    // A target is matched by how it begins: this is all our crates.
     EnvFilter::new(match verbose {
-        0 => {
-            "warn,nightdrop=info,nightdrop_bucket=info,nightdrop_runtime=info,nightdrop_producer=info,nightdrop_consumer=info"
-        }
-        1 => {
-            "info,nightdrop=debug,nightdrop_bucket=debug,nightdrop_runtime=debug,nightdrop_producer=debug,nightdrop_consumer=debug"
-        }
+        0 => "warn,nightdrop=info",
+        1 => "info,nightdrop=debug",
         _ => "debug",
     })
 }

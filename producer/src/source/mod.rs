@@ -159,6 +159,12 @@ impl Limits<'_> {
     }
 }
 
+/// Lets the deadline and the stop be looked at, every now and then, while rows come so fast that
+/// nothing ever waits.
+async fn breathe() {
+    tokio::task::coop::consume_budget().await;
+}
+
 /// Whether work ended because it had to, and not by itself: the server may still be at it.
 fn was_cut(error: &crate::Error) -> bool {
     matches!(
@@ -265,5 +271,53 @@ fn instant(text: &str) -> Result<Timestamptz, Error> {
         _ => Err(Error::Unreachable(format!(
             "its clock says {text:?}, which is no time"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_never_waits_is_ended_all_the_same() {
+        let stop = CancellationToken::new();
+        let timeout = Duration::from_millis(10);
+        let limits = Limits {
+            timeout,
+            deadline: Instant::now() + timeout,
+            stop: &stop,
+        };
+        let busy = async {
+            loop {
+                breathe().await;
+            }
+        };
+        let ended: Result<(), crate::Error> = limits.bound(busy).await;
+        assert!(was_cut(&ended.unwrap_err()));
+    }
+
+    #[test]
+    fn a_source_is_one_of_three_and_its_url_holds_no_password() {
+        let refusal = |url: &str| {
+            Source::new(url.parse().unwrap(), None)
+                .unwrap_err()
+                .to_string()
+        };
+        for url in [
+            "postgres://db1/x",
+            "mysql://db1/x",
+            "mariadb://db1/x",
+            "sqlite:///x.db",
+        ] {
+            assert!(Source::new(url.parse().unwrap(), None).is_ok(), "{url}");
+        }
+        assert!(refusal("oracle://db1/x").starts_with("\"oracle\" is no source"));
+        for url in [
+            "postgres://me:hunter2@db1/x",
+            "mysql://db1/x?password=hunter2",
+        ] {
+            assert!(refusal(url).starts_with("it holds a password"), "{url}");
+            assert!(!refusal(url).contains("hunter2"));
+        }
     }
 }

@@ -17,7 +17,7 @@ use sqlx::{
 use url::Url;
 
 use super::{
-    Described, Error, Limits, Query, Sink, Unfit, described, instant, is_loopback,
+    Described, Error, Limits, Query, Sink, Unfit, breathe, described, instant, is_loopback,
     mysql_cell::{Kind, Scratch},
     refused, was_cut,
 };
@@ -147,6 +147,7 @@ async fn stream(
     let mut row_number = 0;
     while let Some(current) = row {
         row_number += 1;
+        breathe().await;
         for (index, (column, kind)) in columns.iter().zip(&kinds).enumerate() {
             let value = cell(&current, index, *kind, column, &mut scratch)
                 .map_err(|unfit| refused(row_number, column, unfit))?;

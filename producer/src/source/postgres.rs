@@ -18,7 +18,8 @@ use sqlx::{
 use url::Url;
 
 use super::{
-    Described, Error, Limits, Query, Sink, Unfit, described, instant, refused, utf8, was_cut,
+    Described, Error, Limits, Query, Sink, Unfit, breathe, described, instant, refused, utf8,
+    was_cut,
 };
 use crate::{parameters::Parameter, text_form};
 
@@ -148,6 +149,7 @@ async fn stream(
         let mut count = 0;
         bytes = 0;
         while let Some(row) = rows.try_next().await.map_err(judged)? {
+            breathe().await;
             count += 1;
             bytes += taker.take(&row, sink)?;
         }

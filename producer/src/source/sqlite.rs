@@ -19,7 +19,7 @@ use sqlx::{
 use url::Url;
 
 use super::{
-    Error, Limits, Query, Sink, Unfit, described, instant, refused,
+    Error, Limits, Query, Sink, Unfit, breathe, described, instant, refused,
     sqlite_types::{Scratch, Stored, mapped},
     was_cut,
 };
@@ -116,6 +116,7 @@ async fn stream(
             );
         }
         row_number += 1;
+        breathe().await;
         for (index, column) in columns.iter().enumerate() {
             let mut scratch = Scratch::default();
             let value = cell(&row, index)
@@ -201,6 +202,7 @@ async fn undeclared(
         while types.iter().any(Option::is_none)
             && let Some(row) = rows.try_next().await.map_err(judged)?
         {
+            breathe().await;
             for (index, ty) in types.iter_mut().enumerate().filter(|(_, ty)| ty.is_none()) {
                 *ty = cell(&row, index).ok().and_then(Stored::travels_as);
             }

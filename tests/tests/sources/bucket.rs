@@ -151,3 +151,32 @@ async fn an_entry_that_is_refused_does_not_block_the_ones_behind_it() {
         assert_eq!(site.files("state/spool"), [refused]);
     }
 }
+
+#[test]
+fn a_program_can_write_its_own_producer() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("box")).unwrap();
+    let output = std::process::Command::new(env!("CARGO"))
+        .args([
+            "run",
+            "--quiet",
+            "--package",
+            "nightdrop-producer",
+            "--example",
+            "own_source",
+            "--",
+        ])
+        .arg(format!("file://{}/box", folder.path().display()))
+        .arg(folder.path().join("state"))
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .unwrap();
+    let ended = Ended::from(output);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let key = ended.stdout.trim();
+    assert!(
+        key.starts_with("inbox/lga/runways/20130101T050000Z-"),
+        "{key}"
+    );
+    assert!(folder.path().join("box").join(key).exists());
+}

@@ -6,7 +6,7 @@ use nightdrop_compose::Database;
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, Row};
 
 /// Longer than anything here takes on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) async fn postgres(database: &Database) -> PgConnection {
     PgConnection::connect(&database.with_password())

@@ -70,7 +70,7 @@ impl Site {
 
     /// Another `[bucket]`.
     pub(crate) fn dropping(mut self, bucket: &str) -> Self {
-        self.bucket = bucket.to_owned();
+        bucket.clone_into(&mut self.bucket);
         self
     }
 
