@@ -122,6 +122,8 @@ async fn put_earlier(
             tracing::warn!("results of earlier runs wait on in the spool: {error}");
             Ok(0)
         }
+        // This run has nothing in the spool yet.
+        Err(Error::StoppedPutting) => Err(source::Error::Stopped.into()),
         Err(error) => Err(error),
     }
 }

@@ -37,8 +37,8 @@ pub enum Error {
     /// It ended before it said what its columns are.
     #[error("the source sent values before it said what its columns are; this is a bug")]
     Silent,
-    /// A signal ended it, and it was cancelled on the server.
-    #[error("stopped by a signal; the query was cancelled, and nothing was dropped")]
+    /// A signal ended it. A query that was running was cancelled on the server.
+    #[error("stopped by a signal before there was a result; run it again")]
     Stopped,
     /// A column's name can't stand in a message.
     #[error("{0}")]

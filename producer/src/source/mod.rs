@@ -8,6 +8,7 @@ mod error;
 mod mysql;
 mod mysql_cell;
 mod postgres;
+mod postgres_types;
 mod sqlite;
 mod sqlite_types;
 

@@ -3,25 +3,20 @@
 
 use futures::TryStreamExt;
 use nightdrop_runtime::postgres::options;
-use nightdrop_schema::{Type, Value, copy};
+use nightdrop_schema::Value;
 use secrecy::SecretString;
 use sqlx::{
     AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, PgConnection, Row, Statement,
     ValueRef,
-    encode::IsNull,
-    error::BoxDynError,
-    postgres::{
-        PgArgumentBuffer, PgArguments, PgColumn, PgConnectOptions, PgRow, PgTypeInfo, Postgres,
-        types::Oid,
-    },
+    postgres::{PgColumn, PgConnectOptions, PgRow, types::Oid},
 };
 use url::Url;
 
 use super::{
-    Described, Error, Limits, Query, Sink, Unfit, breathe, described, instant, refused, utf8,
-    was_cut,
+    Described, Error, Limits, Query, Sink, breathe, described, instant,
+    postgres_types::{Reader, Scratch, arguments, mapped},
+    refused, was_cut,
 };
-use crate::{parameters::Parameter, text_form};
 
 /// How many bytes of rows one FETCH aims at. The server keeps a FETCH's rows together before it
 /// sends them, so more would be a burden there; fewer would cost round trips.
@@ -215,69 +210,6 @@ fn settings(query: &Query) -> String {
     )
 }
 
-/// How the text of a column's type is read.
-#[derive(Debug, Clone, Copy)]
-enum Reader {
-    /// As a value of the column's type.
-    Text,
-    /// `\x` and hexadecimal digits.
-    Bytea,
-    /// The shortest digits of 32 bits.
-    Real,
-}
-
-#[derive(Default)]
-struct Scratch {
-    text: String,
-    bytes: Vec<u8>,
-}
-
-impl Reader {
-    fn read<'a>(
-        self,
-        ty: Type,
-        found: &'a [u8],
-        scratch: &'a mut Scratch,
-    ) -> Result<Value<'a>, Unfit> {
-        let text = utf8(found)?;
-        match self {
-            Self::Text => Ok(text_form::parse(ty, text, &mut scratch.text)?),
-            Self::Bytea => {
-                hex(text, &mut scratch.bytes)?;
-                Ok(Value::Bytes(&scratch.bytes))
-            }
-            // Before Postgres 12 nine digits were written where fewer do.
-            Self::Real => Ok(Value::Float64(match text {
-                "Infinity" => f64::INFINITY,
-                "-Infinity" => f64::NEG_INFINITY,
-                _ => {
-                    text_form::widened(text.parse().map_err(|_| format!("{text:?} is no number"))?)
-                }
-            })),
-        }
-    }
-}
-
-fn hex(text: &str, out: &mut Vec<u8>) -> Result<(), String> {
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
-    out.clear();
-    let digits = text.strip_prefix("\\x").ok_or("is no bytea in hex form")?;
-    for pair in digits.as_bytes().chunks(2) {
-        let [high, low] = *pair else {
-            return Err("has an odd number of hex digits".to_owned());
-        };
-        let (Some(high), Some(low)) = (digit(high), digit(low)) else {
-            return Err("has a digit that is not hexadecimal".to_owned());
-        };
-        out.push(high << 4 | low);
-    }
-    Ok(())
-}
-
 /// The columns of the open cursor, if it has no rows: describing a FETCH says them.
 async fn columns_of_nothing(connection: &mut PgConnection) -> Result<Vec<PgColumn>, Error> {
     let fetch = (&mut *connection)
@@ -297,7 +229,10 @@ async fn columns(
     found: &[PgColumn],
     query: &Query,
 ) -> Result<Vec<(Described, Reader)>, Error> {
-    let oids: Vec<u32> = found.iter().map(|column| oid(column.type_info())).collect();
+    let oids: Vec<u32> = found
+        .iter()
+        .map(|column| column.type_info().oid().map_or(0, |Oid(oid)| oid))
+        .collect();
     let names = type_names(connection, &oids).await?;
     let mapped = oids.iter().map(|oid| mapped(*oid));
     let found = found
@@ -306,16 +241,11 @@ async fn columns(
         .zip(names)
         .map(|((column, ty), name)| (column.name().to_owned(), ty, name));
     let columns = described(found, &query.types)?;
-    let reader = |oid: u32, ty: Type| match (oid, ty) {
-        (BYTEA, Type::Bytes) => Reader::Bytea,
-        (FLOAT4, Type::Float64) => Reader::Real,
-        _ => Reader::Text,
-    };
     Ok(columns
         .into_iter()
         .zip(oids)
         .map(|(described, oid)| {
-            let reader = reader(oid, described.column.ty);
+            let reader = Reader::of(oid, described.column.ty);
             (described, reader)
         })
         .collect())
@@ -336,94 +266,6 @@ async fn type_names(connection: &mut PgConnection, oids: &[u32]) -> Result<Vec<S
     rows.iter()
         .map(|row| Ok(text(row, 0)?.to_owned()))
         .collect()
-}
-
-fn oid(ty: &PgTypeInfo) -> u32 {
-    ty.oid().map_or(0, |Oid(oid)| oid)
-}
-
-// From Postgres's src/include/catalog/pg_type.dat. A domain comes as its base type: so says the
-// server's RowDescription.
-const BOOL: u32 = 16;
-const BYTEA: u32 = 17;
-const INT8: u32 = 20;
-const INT2: u32 = 21;
-const INT4: u32 = 23;
-const OID: u32 = 26;
-const JSON: u32 = 114;
-const FLOAT4: u32 = 700;
-const FLOAT8: u32 = 701;
-const DATE: u32 = 1082;
-const TIME: u32 = 1083;
-const TIMESTAMP: u32 = 1114;
-const TIMESTAMPTZ: u32 = 1184;
-const NUMERIC: u32 = 1700;
-const UUID: u32 = 2950;
-const JSONB: u32 = 3802;
-
-/// What a Postgres type travels as; `docs/sources.md` has the table for people.
-fn mapped(oid: u32) -> Type {
-    match oid {
-        BOOL => Type::Bool,
-        INT2 | INT4 | INT8 | OID => Type::Int64,
-        NUMERIC => Type::Decimal,
-        FLOAT4 | FLOAT8 => Type::Float64,
-        BYTEA => Type::Bytes,
-        DATE => Type::Date,
-        TIME => Type::Time,
-        TIMESTAMP => Type::Timestamp,
-        TIMESTAMPTZ => Type::Timestamptz,
-        UUID => Type::Uuid,
-        JSON | JSONB => Type::Json,
-        _ => Type::String,
-    }
-}
-
-/// A parameter as Postgres's own binary form: the same bytes as in a binary COPY.
-struct Bound<'a>(&'a Parameter);
-
-impl sqlx::Type<Postgres> for Bound<'_> {
-    fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_oid(Oid(TEXT))
-    }
-}
-
-const TEXT: u32 = 25;
-
-impl sqlx::Encode<'_, Postgres> for Bound<'_> {
-    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        const LENGTH: usize = 4;
-        let mut bytes = Vec::new();
-        copy::encode(&self.0.value(&mut String::new()), &mut bytes);
-        buffer.extend_from_slice(&bytes[LENGTH..]);
-        Ok(IsNull::No)
-    }
-
-    fn produces(&self) -> Option<PgTypeInfo> {
-        Some(PgTypeInfo::with_oid(Oid(match self.0.ty() {
-            Type::Bool => BOOL,
-            Type::Int64 => INT8,
-            Type::Decimal => NUMERIC,
-            Type::Float64 => FLOAT8,
-            Type::String => TEXT,
-            Type::Bytes => BYTEA,
-            Type::Date => DATE,
-            Type::Time => TIME,
-            Type::Timestamp => TIMESTAMP,
-            Type::Timestamptz => TIMESTAMPTZ,
-            Type::Uuid => UUID,
-            Type::Json => JSONB,
-        })))
-    }
-}
-
-fn arguments(parameters: &[Parameter]) -> Result<PgArguments, Error> {
-    let mut arguments = PgArguments::default();
-    for parameter in parameters {
-        sqlx::Arguments::add(&mut arguments, Bound(parameter))
-            .map_err(|why| Error::Refused(why.to_string()))?;
-    }
-    Ok(arguments)
 }
 
 fn text(row: &PgRow, index: usize) -> Result<&str, Error> {
@@ -447,59 +289,4 @@ fn judged(error: sqlx::Error) -> Error {
         }
         _ => Error::Refused,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(reader: Reader, ty: Type, found: &str) -> String {
-        match reader.read(ty, found.as_bytes(), &mut Scratch::default()) {
-            Ok(value) => format!("{value:?}"),
-            Err(unfit) => unfit.sentence,
-        }
-    }
-
-    #[test]
-    fn bytea_is_read_from_its_hex_form() {
-        assert_eq!(
-            read(Reader::Bytea, Type::Bytes, "\\x00ff10"),
-            "Bytes([0, 255, 16])"
-        );
-        assert_eq!(read(Reader::Bytea, Type::Bytes, "\\x"), "Bytes([])");
-        assert_eq!(
-            read(Reader::Bytea, Type::Bytes, "abc"),
-            "is no bytea in hex form"
-        );
-        assert_eq!(
-            read(Reader::Bytea, Type::Bytes, "\\x0"),
-            "has an odd number of hex digits"
-        );
-    }
-
-    #[test]
-    fn a_real_keeps_its_shortest_digits_whatever_the_server_writes() {
-        assert_eq!(read(Reader::Real, Type::Float64, "1.1"), "Float64(1.1)");
-        assert_eq!(
-            read(Reader::Real, Type::Float64, "1.10000002"),
-            "Float64(1.1)"
-        );
-        assert_eq!(
-            read(Reader::Real, Type::Float64, "-Infinity"),
-            "Float64(-inf)"
-        );
-        assert_eq!(read(Reader::Real, Type::Float64, "NaN"), "Float64(NaN)");
-    }
-
-    #[test]
-    fn a_parameter_is_bound_with_its_own_type() {
-        let parameter = Parameter::new(Type::Date, "2000-01-02").unwrap();
-        let mut arguments = PgArguments::default();
-        sqlx::Arguments::add(&mut arguments, Bound(&parameter)).unwrap();
-        let bound = Bound(&parameter);
-        assert_eq!(
-            sqlx::Encode::produces(&bound).and_then(|ty| ty.oid()),
-            Some(Oid(DATE))
-        );
-    }
 }

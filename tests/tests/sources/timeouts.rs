@@ -17,7 +17,7 @@ const POSTGRES_BUSY: &str =
     "SELECT count(*) AS n FROM generate_series(1, 1000000000) a, generate_series(1, 1000000000) b";
 const MYSQL: (&str, &str) = (
     "SELECT count(*) AS n FROM seq_1_to_100000000 a, seq_1_to_100000000 b",
-    "SELECT count(*) FROM information_schema.processlist WHERE db = database() AND info LIKE '%seq_1_to%' \
+    "SELECT count(*) FROM information_schema.processlist WHERE db = database() AND info LIKE concat('%seq', '_1_to%') \
      AND id <> connection_id()",
 );
 
