@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use nightdrop_schema::{Header, Job, Mode, Producer, RunId, Timestamptz};
-use sqlx::{PgTransaction, Row};
+use sqlx::{PgConnection, PgTransaction, Row};
 use uuid::Uuid;
 
 use super::claim::interval;
@@ -141,7 +141,7 @@ pub async fn lock(
 /// # Errors
 /// When Postgres refuses or is away.
 pub async fn loaded(
-    transaction: &mut PgTransaction<'_>,
+    connection: &mut PgConnection,
     runs: &[(Producer, RunId)],
 ) -> Result<HashMap<(Producer, RunId), Vec<u8>>, sqlx::Error> {
     let rows = sqlx::query(
@@ -160,7 +160,7 @@ pub async fn loaded(
             .map(|(_, run)| *run.as_uuid())
             .collect::<Vec<_>>(),
     )
-    .fetch_all(&mut **transaction)
+    .fetch_all(connection)
     .await?;
     rows.iter()
         .map(|row| {

@@ -1,6 +1,6 @@
 //! `replace`: this result is all there is of its job, or of its range.
 
-use nightdrop_schema::{Bound, Mode, Timestamptz};
+use nightdrop_schema::{Bound, Header, Job, Mode, Producer, Timestamptz};
 use sqlx::{AssertSqlSafe, PgTransaction};
 
 use super::extent::{Meeting, meet};
@@ -42,6 +42,19 @@ pub(super) async fn load(
     )
     .await?;
     Ok(Replaced::Loaded)
+}
+
+/// Whether newer results cover all that a `replace` says. Its job is locked.
+pub(super) async fn is_superseded(
+    transaction: &mut PgTransaction<'_>,
+    producer: &Producer,
+    job: &Job,
+    header: &Header,
+    as_of: Timestamptz,
+    file: i64,
+) -> Result<bool, sqlx::Error> {
+    let newer = verdict::newer(transaction, producer, job, as_of, file).await?;
+    Ok(meet(&verdict::extent(&header.mode), &newer) == Meeting::Covered)
 }
 
 /// Deletes the producer's own rows, all or those of the range.

@@ -59,7 +59,7 @@ pub async fn load(
     clock_skew: Duration,
 ) -> Result<Outcome, Error> {
     let mut connection = pool.acquire().await?;
-    let done = transaction(&mut connection, token, opened, rows, content, clock_skew).await;
+    let done = see_through(&mut connection, token, opened, rows, content, clock_skew).await;
     let committed = matches!(done, Ok(Outcome::Decided(_)));
     if !committed {
         // A COPY may have been left half-way: such a connection answers anything with Ok.
@@ -81,7 +81,15 @@ pub async fn load(
     }
 }
 
-async fn transaction(
+/// How far a transaction came.
+enum Step {
+    /// As far as it could.
+    Done(Outcome),
+    /// Its rows are not wanted; the file must still be whole, and that takes reading it to its end.
+    Unwanted,
+}
+
+async fn see_through(
     connection: &mut PgConnection,
     token: Uuid,
     opened: Opened<'_>,
@@ -89,6 +97,102 @@ async fn transaction(
     content: impl FnOnce() -> Option<Content>,
     clock_skew: Duration,
 ) -> Result<Outcome, Error> {
+    let run = (opened.file.key.producer().clone(), opened.file.key.run());
+    let again = !verdict::loaded(connection, std::slice::from_ref(&run))
+        .await?
+        .is_empty();
+    let mut content = Some(content);
+    if again {
+        tracing::info!(file = opened.file.id, key = %opened.file.key, "this run is loaded already: read to its end, to be compared");
+    } else {
+        let step = transaction(
+            connection,
+            token,
+            opened,
+            &mut rows,
+            &mut content,
+            clock_skew,
+        )
+        .await?;
+        if let Step::Done(outcome) = step {
+            return Ok(outcome);
+        }
+    }
+    // No transaction is open meanwhile: it would be ended as idle, and hold its locks for so long.
+    while let Some(piece) = rows.next().await {
+        piece.map_err(|super::Interrupted| Error::Interrupted)?;
+    }
+    let content = content
+        .take()
+        .and_then(|content| content())
+        .ok_or(Error::Interrupted)?;
+    without_rows(connection, token, opened, content, clock_skew).await
+}
+
+/// A file whose rows are not wanted has been read to its end: gives it the verdict that keeps them out.
+async fn without_rows(
+    connection: &mut PgConnection,
+    token: Uuid,
+    opened: Opened<'_>,
+    content: Content,
+    clock_skew: Duration,
+) -> Result<Outcome, Error> {
+    let Opened { file, header, .. } = opened;
+    let (producer, job) = (file.key.producer(), file.key.job());
+    let mut transaction = connection.begin().await?;
+    let now = begin(&mut transaction).await?;
+    if verdict::lock(&mut transaction, token, &[file.id])
+        .await?
+        .is_empty()
+    {
+        return Ok(Outcome::NotNow);
+    }
+    if let Err(reason) = not_ahead(content.as_of, now, clock_skew) {
+        return Ok(Outcome::Unfit(reason));
+    }
+    let run = (producer.clone(), file.key.run());
+    if let Some(hash) = verdict::loaded(&mut transaction, std::slice::from_ref(&run))
+        .await?
+        .get(&run)
+    {
+        if hash[..] != content.hash {
+            return Ok(Outcome::Unfit(other_content()));
+        }
+        let verdict = Verdict::read(file.id, State::Duplicate, content);
+        return commit(transaction, token, verdict).await;
+    }
+    let still = matches!(header.mode, Mode::Replace { .. })
+        && lock_job(&mut transaction, producer, job).await?
+        && replace::is_superseded(
+            &mut transaction,
+            producer,
+            job,
+            header,
+            content.as_of,
+            file.id,
+        )
+        .await?;
+    if !still {
+        // What stood against its rows is gone again: from the beginning.
+        return Ok(Outcome::NotNow);
+    }
+    pause::end(&mut transaction, &[(producer, job)]).await?;
+    commit(
+        transaction,
+        token,
+        Verdict::read(file.id, State::Superseded, content),
+    )
+    .await
+}
+
+async fn transaction(
+    connection: &mut PgConnection,
+    token: Uuid,
+    opened: Opened<'_>,
+    rows: &mut Rows<'_>,
+    content: &mut Option<impl FnOnce() -> Option<Content>>,
+    clock_skew: Duration,
+) -> Result<Step, Error> {
     let Opened {
         file,
         envelope,
@@ -102,29 +206,13 @@ async fn transaction(
         .await?
         .is_empty()
     {
-        return Ok(Outcome::NotNow);
+        return Ok(Step::Done(Outcome::NotNow));
     }
     if let Err(reason) = not_ahead(envelope.time, now, clock_skew) {
-        return Ok(Outcome::Unfit(reason));
-    }
-    let run = (producer.clone(), file.key.run());
-    if let Some(hash) = verdict::loaded(&mut transaction, std::slice::from_ref(&run))
-        .await?
-        .get(&run)
-    {
-        // Only its hash is wanted, and that takes reading it to the end.
-        while let Some(piece) = rows.next().await {
-            piece.map_err(|super::Interrupted| Error::Interrupted)?;
-        }
-        let content = content().ok_or(Error::Interrupted)?;
-        if hash[..] != content.hash {
-            return Ok(Outcome::Unfit(other_content()));
-        }
-        let verdict = Verdict::read(file.id, State::Duplicate, content);
-        return commit(transaction, token, verdict).await;
+        return Ok(Step::Done(Outcome::Unfit(reason)));
     }
     if !matches!(header.mode, Mode::Append) && !lock_job(&mut transaction, producer, job).await? {
-        return Ok(Outcome::NotNow);
+        return Ok(Step::Done(Outcome::NotNow));
     }
     let target = Target {
         producer,
@@ -132,38 +220,41 @@ async fn transaction(
         destination,
         header,
     };
-    let state = match &header.mode {
+    match &header.mode {
         Mode::Append => {
-            append::load(&mut transaction, target, rows).await?;
-            State::Loaded
+            append::load(&mut transaction, target, rows.boxed()).await?;
         }
         Mode::Upsert { .. } => {
-            if !upsert::load(&mut transaction, target, rows)
+            if !upsert::load(&mut transaction, target, rows.boxed())
                 .await?
                 .is_empty()
             {
-                return Ok(Outcome::Unfit(repeated_key(header)));
+                return Ok(Step::Done(Outcome::Unfit(repeated_key(header))));
             }
-            State::Loaded
         }
         Mode::Replace { .. } => {
-            match replace::load(&mut transaction, target, envelope.time, file.id, &mut rows).await?
-            {
-                Replaced::Loaded => State::Loaded,
+            match replace::load(&mut transaction, target, envelope.time, file.id, rows).await? {
+                Replaced::Loaded => {}
                 Replaced::Superseded => {
-                    // What is superseded must still be a whole, valid result.
-                    while let Some(piece) = rows.next().await {
-                        piece.map_err(|super::Interrupted| Error::Interrupted)?;
-                    }
-                    State::Superseded
+                    transaction.rollback().await?;
+                    return Ok(Step::Unwanted);
                 }
-                Replaced::Unfit(reason) => return Ok(Outcome::Unfit(reason)),
+                Replaced::Unfit(reason) => return Ok(Step::Done(Outcome::Unfit(reason))),
             }
         }
-    };
-    let content = content().ok_or(Error::Interrupted)?;
+    }
+    let content = content
+        .take()
+        .and_then(|content| content())
+        .ok_or(Error::Interrupted)?;
     pause::end(&mut transaction, &[(producer, job)]).await?;
-    commit(transaction, token, Verdict::read(file.id, state, content)).await
+    commit(
+        transaction,
+        token,
+        Verdict::read(file.id, State::Loaded, content),
+    )
+    .await
+    .map(Step::Done)
 }
 
 async fn commit(

@@ -17,14 +17,14 @@ fn many_rows(count: usize) -> serde_json::Value {
 }
 
 /// The site, with its consumer's way to the bucket through a gate.
-fn gate_before_s3(site: &mut Site) -> Gate {
+pub fn gate_before_s3(site: &mut Site) -> Gate {
     let gate = Gate::before(site.inbox.endpoint.trim_start_matches("http://"));
     site.endpoint = Some(format!("http://{}", gate.address));
     gate
 }
 
 /// The site, with its consumer's way to Postgres through a gate.
-fn gate_before_postgres(site: &mut Site) -> Gate {
+pub fn gate_before_postgres(site: &mut Site) -> Gate {
     let url: url::Url = site.database.url.parse().unwrap();
     let gate = Gate::before(&format!("127.0.0.1:{}", url.port().unwrap()));
     let mut through = url;

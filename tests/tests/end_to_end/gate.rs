@@ -33,6 +33,7 @@ struct Shared {
 struct State {
     hold: Option<Hold>,
     reached: bool,
+    refuse: Option<String>,
 }
 
 impl Gate {
@@ -49,9 +50,10 @@ impl Gate {
                 };
                 let (from_client, to_client) = (client.try_clone().unwrap(), client);
                 let (from_server, to_server) = (server.try_clone().unwrap(), server);
+                let refusals = to_client.try_clone().unwrap();
                 let (there, back) = (Arc::clone(&gate), Arc::clone(&gate));
-                std::thread::spawn(move || there.pass(from_client, to_server, true));
-                std::thread::spawn(move || back.pass(from_server, to_client, false));
+                std::thread::spawn(move || there.pass(from_client, to_server, Some(refusals)));
+                std::thread::spawn(move || back.pass(from_server, to_client, None));
             }
         });
         Self { address, shared }
@@ -59,10 +61,14 @@ impl Gate {
 
     /// Holds the next connection that comes to this point.
     pub fn hold(&self, hold: Hold) {
-        *self.shared.state.lock().unwrap() = State {
-            hold: Some(hold),
-            reached: false,
-        };
+        let mut state = self.shared.state.lock().unwrap();
+        state.hold = Some(hold);
+        state.reached = false;
+    }
+
+    /// From now on answers 500 to each request whose first line has this in it.
+    pub fn refuse(&self, text: &str) {
+        self.shared.state.lock().unwrap().refuse = Some(text.to_owned());
     }
 
     /// Waits until a connection has come to the point where it is held.
@@ -84,11 +90,22 @@ impl Gate {
 }
 
 impl Shared {
-    fn pass(&self, mut from: TcpStream, mut to: TcpStream, sent: bool) {
+    /// Passes bytes on. What a client sends may be refused instead, through its own connection.
+    fn pass(&self, mut from: TcpStream, mut to: TcpStream, mut refusals: Option<TcpStream>) {
+        let sent = refusals.is_some();
         let mut buffer = vec![0; 16 * 1024];
         let mut passed = 0;
         while let Ok(count @ 1..) = from.read(&mut buffer) {
             passed += count;
+            if let Some(client) = refusals.as_mut()
+                && self.is_refused(&buffer[..count])
+            {
+                let _ = client.write_all(
+                    b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                );
+                let _ = client.shutdown(Shutdown::Both);
+                break;
+            }
             self.wait_if_held(&buffer[..count], passed, sent);
             if to.write_all(&buffer[..count]).is_err() {
                 break;
@@ -97,16 +114,18 @@ impl Shared {
         let _ = to.shutdown(Shutdown::Write);
     }
 
+    fn is_refused(&self, bytes: &[u8]) -> bool {
+        let state = self.state.lock().unwrap();
+        state
+            .refuse
+            .as_ref()
+            .is_some_and(|text| first_line(bytes).contains(text))
+    }
+
     fn wait_if_held(&self, bytes: &[u8], passed: usize, sent: bool) {
         let mut state = self.state.lock().unwrap();
         let held = match &state.hold {
-            Some(Hold::Request(text)) => {
-                let line = bytes
-                    .split(|byte| *byte == b'\r')
-                    .next()
-                    .unwrap_or_default();
-                sent && String::from_utf8_lossy(line).contains(text)
-            }
+            Some(Hold::Request(text)) => sent && first_line(bytes).contains(text),
             Some(Hold::Sent(limit)) => sent && passed >= *limit,
             Some(Hold::Received(limit)) => !sent && passed >= *limit,
             None => false,
@@ -121,4 +140,12 @@ impl Shared {
             );
         }
     }
+}
+
+fn first_line(bytes: &[u8]) -> String {
+    let line = bytes
+        .split(|byte| *byte == b'\r')
+        .next()
+        .unwrap_or_default();
+    String::from_utf8_lossy(line).into_owned()
 }

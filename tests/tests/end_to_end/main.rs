@@ -7,6 +7,7 @@
     reason = "one test binary: nothing in it is an interface, a panic is the report, and the tests say what they show in their names"
 )]
 
+mod bystanders;
 mod crashes;
 mod gate;
 mod large;

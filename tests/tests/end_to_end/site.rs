@@ -266,6 +266,22 @@ impl Site {
             .unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
 
+    /// Runs a statement in a transaction that stays open, with its locks, until it is dropped.
+    pub fn hold(&self, statement: &str) -> Held {
+        let transaction = self.runtime.block_on(async {
+            let mut transaction = self.pool.begin().await.unwrap();
+            sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))
+                .execute(&mut *transaction)
+                .await
+                .unwrap();
+            transaction
+        });
+        Held {
+            transaction: Some(transaction),
+            runtime: self.runtime.handle().clone(),
+        }
+    }
+
     /// The ledger's states and reasons, oldest first.
     pub fn states(&self) -> Vec<String> {
         self.rows("SELECT state, reason FROM nightdrop.file ORDER BY id")
@@ -278,6 +294,20 @@ impl Site {
             last = self.try_rows(query).unwrap_or_default();
             last == expected
         });
+    }
+}
+
+/// A transaction that somebody else has open.
+pub struct Held {
+    transaction: Option<sqlx::Transaction<'static, sqlx::Postgres>>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(transaction) = self.transaction.take() {
+            let _ = self.runtime.block_on(transaction.rollback());
+        }
     }
 }
 
