@@ -51,6 +51,8 @@ impl Error {
         match self {
             Self::Unfit(_) => Remedy::Park,
             Self::Blocked(_) => Remedy::Pause,
+            // Somebody reads or changes the table: that is no reason for other jobs to wait.
+            Self::Postgres { source, .. } if sqlstate::is_locked_out(source) => Remedy::Pause,
             // No row is at fault where none was written: what looks like data (a schema made twice at
             // the same time is 23505) is weather here.
             Self::Postgres { source, .. } => match sqlstate::remedy(source) {
@@ -110,17 +112,21 @@ impl Settlement<'_> {
     async fn steps(&self, transaction: &mut PgTransaction<'_>) -> Result<Destination, Error> {
         self.execute(transaction, "SET LOCAL lock_timeout = '2s'")
             .await?;
-        let known = self.known(transaction).await?;
+        let mut known = self.known(transaction).await?;
         let name = match &known {
-            Some(known) => {
-                self.same_as_before(known).map_err(Error::Unfit)?;
-                known.name.clone()
-            }
+            Some(known) => known.name.clone(),
             None => self
                 .routed()
                 .unwrap_or_else(|| Name::of(self.producer, self.job)),
         };
         self.lock(transaction, &name).await?;
+        if known.is_none() {
+            // Another consumer may have settled it while we waited for the lock.
+            known = self.known(transaction).await?;
+        }
+        if let Some(known) = &known {
+            self.same_as_before(known).map_err(Error::Unfit)?;
+        }
         let routed = self.find_or_make(transaction, &name).await?;
         let mut columns = self.columns(transaction, &name).await?;
         for (service, ty) in table::SERVICE {
@@ -397,7 +403,13 @@ impl Settlement<'_> {
             .execute(&mut **transaction)
             .await
             .map(drop)
-            .map_err(|source| self.postgres(source))
+            .map_err(|source| match source {
+                source if sqlstate::is_beyond_limits(&source) => Error::Unfit(Reason::new(
+                    "too_wide",
+                    format!("Postgres has no room for this result in its table: {source}"),
+                )),
+                source => self.postgres(source),
+            })
     }
 
     fn postgres(&self, source: sqlx::Error) -> Error {

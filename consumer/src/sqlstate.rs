@@ -22,6 +22,22 @@ pub fn remedy(error: &sqlx::Error) -> Remedy {
     }
 }
 
+/// Whether somebody else's lock was waited for in vain.
+pub fn is_locked_out(error: &sqlx::Error) -> bool {
+    code_of(error).as_deref() == Some("55P03")
+}
+
+/// Whether a limit of Postgres itself was met, such as columns of a table.
+pub fn is_beyond_limits(error: &sqlx::Error) -> bool {
+    code_of(error).is_some_and(|code| code.starts_with("54"))
+}
+
+fn code_of(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+}
+
 fn of_code(code: &str, constraint: Option<&str>) -> Remedy {
     let class = code.get(..2).unwrap_or_default();
     match (class, code) {

@@ -19,6 +19,7 @@ use crate::ledger::claim::File;
 use crate::ledger::pause;
 use crate::ledger::verdict::{self, Content, Reason, State, Tally, Verdict};
 use crate::remedy::Remedy;
+use crate::sqlstate;
 
 /// Rows go to Postgres in pieces of about so many bytes.
 const PIECE: usize = 512 * 1024;
@@ -193,7 +194,7 @@ async fn load_group(
                 verdicts.extend(done.verdicts);
                 result.unfit.extend(done.unfit);
             }
-            Err(error) => match (error.remedy(), part) {
+            Err(error) => match (of_its_table(&error), part) {
                 (Remedy::Park, [one]) => {
                     savepoint.rollback().await?;
                     result.unfit.push((
@@ -219,6 +220,15 @@ async fn load_group(
         }
     }
     Ok(())
+}
+
+/// What is to be done about an error of one job's rows. A table that somebody else has locked is no
+/// reason for other jobs to wait.
+pub(super) fn of_its_table(error: &Error) -> Remedy {
+    match error {
+        Error::Postgres(error) if sqlstate::is_locked_out(error) => Remedy::Pause,
+        error => error.remedy(),
+    }
 }
 
 #[derive(Default)]

@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Acquire, PgTransaction};
 use uuid::Uuid;
 
-use super::batch::repeated_key;
+use super::batch::{of_its_table, repeated_key};
 use super::replace::Replaced;
 use super::{
     Error, Rows, Target, append, begin, lock_job, not_ahead, other_content, replace, upsert,
@@ -71,7 +71,7 @@ pub async fn load(
                 "refused",
                 format!("Postgres refused it: {error}"),
             ))),
-            error if error.remedy() == Remedy::Pause => Ok(Outcome::Refused(format!(
+            error if of_its_table(&error) == Remedy::Pause => Ok(Outcome::Refused(format!(
                 "{}: {error}",
                 opened.destination.name
             ))),

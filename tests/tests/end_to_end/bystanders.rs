@@ -34,6 +34,76 @@ fn wide(prefix: &str, columns: usize, time: &str) -> Message {
 }
 
 #[test]
+fn a_report_table_that_somebody_locks_delays_its_own_job_only() {
+    for streams in ["", "[load]\nstream_above = \"1B\"\n"] {
+        let site = site().configured(streams);
+        site.drop(&departures("2013-01-31T01:00:00Z"));
+        site.once();
+        let lock = site.hold("LOCK TABLE jfk.departures IN ACCESS EXCLUSIVE MODE");
+        for hour in 2..6 {
+            site.drop(&departures(&format!("2013-01-31T0{hour}:00:00Z")));
+        }
+        site.drop(&lga("2013-01-31T01:00:00Z"));
+
+        let _consumer = site.start(&["run"]);
+        site.wait_for("SELECT count(*) FROM lga.departures", &["2"]);
+
+        drop(lock);
+        site.wait_for("SELECT count(*) FROM jfk.departures", &["10"]);
+        assert_eq!(
+            site.rows("SELECT DISTINCT state, attempts FROM nightdrop.file"),
+            ["loaded|0"]
+        );
+    }
+}
+
+#[test]
+fn a_reader_that_keeps_a_column_from_being_added_delays_its_own_job_only() {
+    let site = site();
+    site.drop(&departures("2013-01-31T01:00:00Z"));
+    site.once();
+    let reader = site.hold("SELECT FROM jfk.departures");
+    site.drop(
+        &departures("2013-01-31T02:00:00Z")
+            .with("columns", json!([{"name": "tail", "type": "string"}]))
+            .rows(&json!([["N1"]])),
+    );
+    site.drop(&lga("2013-01-31T01:00:00Z"));
+
+    let _consumer = site.start(&["run"]);
+    site.wait_for("SELECT count(*) FROM lga.departures", &["2"]);
+
+    drop(reader);
+    site.wait_for("SELECT count(tail) FROM jfk.departures", &["1"]);
+}
+
+#[test]
+fn a_result_with_more_columns_than_its_table_takes_is_parked_and_those_beside_it_load() {
+    let site = site();
+    for (hour, prefix) in ["a", "b", "c", "d", "a"].into_iter().enumerate() {
+        site.drop(&wide(prefix, 500, &format!("2013-01-31T0{hour}:00:00Z")));
+    }
+    let mut key = wide("k", 40, "2013-01-31T01:00:00Z").with("mode", json!("upsert"));
+    key.subject = "keyed".into();
+    let names: Vec<String> = (0..33).map(|n| format!("k{n}")).collect();
+    site.drop(&key.with("primary_key", json!(names)));
+
+    site.once();
+
+    assert_eq!(
+        site.rows("SELECT job, state, reason FROM nightdrop.file ORDER BY job, as_of"),
+        [
+            "keyed|parked|too_wide",
+            "wide|loaded|null",
+            "wide|loaded|null",
+            "wide|loaded|null",
+            "wide|parked|too_wide",
+            "wide|loaded|null",
+        ]
+    );
+}
+
+#[test]
 fn a_run_that_comes_again_holds_no_transaction_open_while_it_is_read() {
     let mut site = site().configured("[load]\nstream_above = \"1B\"\n");
     // Larger than what is read before the rows begin to flow.
