@@ -292,7 +292,21 @@ async fn load_part(
             }
         }
     }
+    check_constraints(savepoint).await?;
     Ok(part)
+}
+
+/// What would be checked at the commit is checked now: there it would be nobody's fault, and everybody's
+/// loss.
+async fn check_constraints(savepoint: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
+    sqlx::query("SET CONSTRAINTS ALL IMMEDIATE")
+        .execute(&mut **savepoint)
+        .await?;
+    // The next part may need them to wait again.
+    sqlx::query("SET CONSTRAINTS ALL DEFERRED")
+        .execute(&mut **savepoint)
+        .await
+        .map(drop)
 }
 
 /// The sentence for a file in which a key comes more than once.

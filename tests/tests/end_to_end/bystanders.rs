@@ -78,6 +78,28 @@ fn a_reader_that_keeps_a_column_from_being_added_delays_its_own_job_only() {
 }
 
 #[test]
+fn what_a_commit_would_refuse_is_refused_before_and_parks_one_file_only() {
+    let site = site();
+    site.drop(&departures("2013-01-31T01:00:00Z"));
+    site.once();
+    site.execute(
+        "CREATE TABLE airline (carrier text PRIMARY KEY); INSERT INTO airline VALUES ('UA'), ('AA');
+         ALTER TABLE jfk.departures ADD FOREIGN KEY (carrier) REFERENCES airline DEFERRABLE INITIALLY DEFERRED",
+    );
+    site.drop(&departures("2013-01-31T02:00:00Z").rows(&json!([["ZZ", 1]])));
+    site.drop(&departures("2013-01-31T03:00:00Z"));
+    site.drop(&lga("2013-01-31T01:00:00Z"));
+
+    let ended = site.once();
+
+    assert_eq!(
+        ended.stdout,
+        "2 results loaded, 4 rows; 1 parked: `nightdrop-consumer status` says why\n"
+    );
+    assert_eq!(site.rows("SELECT count(*) FROM jfk.departures"), ["4"]);
+}
+
+#[test]
 fn a_result_with_more_columns_than_its_table_takes_is_parked_and_those_beside_it_load() {
     let site = site();
     for (hour, prefix) in ["a", "b", "c", "d", "a"].into_iter().enumerate() {
