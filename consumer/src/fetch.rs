@@ -31,7 +31,7 @@ pub enum Fetched {
     /// More rows than a batch holds: a matter for the lane of streams.
     Large(i64),
     /// The bucket is away: nothing is known of this file.
-    Away(BucketError),
+    Away(i64, BucketError),
 }
 
 /// What fetching needs. Cheap to clone.
@@ -145,6 +145,6 @@ pub fn unread(file: i64, error: BucketError) -> Fetched {
                 Reason::new("unreadable", error.to_string()),
             )
         })),
-        _ => Fetched::Away(error),
+        _ => Fetched::Away(file, error),
     }
 }

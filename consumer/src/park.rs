@@ -110,7 +110,7 @@ pub async fn park(
             transaction.rollback().await?;
             return match unread(file.id, error) {
                 Fetched::Settled(verdict) => decide(pool, token, vec![*verdict], Vec::new()).await,
-                Fetched::Away(error) => Err(error.into()),
+                Fetched::Away(_, error) => Err(error.into()),
                 _ => Ok(Tally::default()),
             };
         }

@@ -10,7 +10,7 @@ use nightdrop_bucket::Error as BucketError;
 use nightdrop_schema::{Job, Producer};
 
 use super::lease::Lease;
-use super::{Error, Progress, give_back};
+use super::{AWAY, BUSY, Error, Progress, give_back};
 use crate::consumer::Consumer;
 use crate::destination::{self, Destination};
 use crate::fetch::Fetched;
@@ -57,7 +57,7 @@ struct Sorted {
     verdicts: Vec<Verdict>,
     bad: Vec<(i64, Reason, Bytes)>,
     large: Vec<i64>,
-    away: Option<BucketError>,
+    away: Vec<(i64, BucketError)>,
 }
 
 async fn work(consumer: &Consumer, claim: &Claim) -> Result<usize, Error> {
@@ -83,7 +83,7 @@ async fn work(consumer: &Consumer, claim: &Claim) -> Result<usize, Error> {
         )
         .await?;
         tally += consumer.count(loaded.tally);
-        settle(consumer, loaded, &mut unfit).await?;
+        settle(consumer, claim, loaded, &mut unfit).await?;
     }
     drop(groups);
 
@@ -99,16 +99,21 @@ async fn work(consumer: &Consumer, claim: &Claim) -> Result<usize, Error> {
         consumer.streams.notify_one();
     }
     tally += park_unfit(consumer, claim, unfit).await?;
-    match away {
-        Some(error) => Err(error.into()),
+    let ids: Vec<i64> = away.iter().map(|(id, _)| *id).collect();
+    if !ids.is_empty() {
+        claim::put_off(consumer.pool(), claim.token, &ids, AWAY).await?;
+    }
+    match away.into_iter().next() {
+        Some((_, error)) => Err(error.into()),
         None => Ok(usize::try_from(tally.files() + sent).unwrap_or(usize::MAX)),
     }
 }
 
-/// Fetches and decodes until all are there, memory is full, or the bucket is away.
+/// Fetches and decodes until all are there, memory is full, or the bucket is away. One object that it
+/// fails to give says nothing of those beside it.
 async fn fetch(consumer: &Consumer, files: &[File]) -> Sorted {
     let mut sorted = Sorted::default();
-    let mut rows = 0;
+    let (mut rows, mut failures) = (0, 0);
     let fetches = files.iter().cloned().map(|file| {
         let fetch = consumer.fetch.clone();
         async move { fetch.run(file).await }
@@ -121,6 +126,9 @@ async fn fetch(consumer: &Consumer, files: &[File]) -> Sorted {
             one = arriving.next() => one,
         };
         let Some(one) = one else { break };
+        if !matches!(one, Fetched::Away(..)) {
+            failures = 0;
+        }
         match one {
             Fetched::Ready(ready) => {
                 rows += ready.rows.len();
@@ -132,9 +140,13 @@ async fn fetch(consumer: &Consumer, files: &[File]) -> Sorted {
                 sorted.bad.push((id, reason, stored));
             }
             Fetched::Large(id) => sorted.large.push(id),
-            Fetched::Away(error) => {
-                sorted.away = Some(error);
-                break;
+            Fetched::Away(id, error) => {
+                failures += 1;
+                let everyone = crate::fetch::remedy(error.fault()) == Remedy::Halt;
+                sorted.away.push((id, error));
+                if everyone || failures >= FETCHES {
+                    break;
+                }
             }
         }
         if rows > ROWS {
@@ -201,11 +213,15 @@ fn add(
 /// Lets the jobs rest whose tables refused, and takes over what is to be parked.
 async fn settle(
     consumer: &Consumer,
+    claim: &Claim,
     loaded: Loaded,
     unfit: &mut Vec<(i64, Reason)>,
 ) -> Result<(), Error> {
     for (producer, job, error) in &loaded.refused {
         rest(consumer, producer, job, error).await?;
+    }
+    if !loaded.busy.is_empty() {
+        claim::put_off(consumer.pool(), claim.token, &loaded.busy, BUSY).await?;
     }
     unfit.extend(loaded.unfit);
     Ok(())

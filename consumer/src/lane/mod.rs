@@ -19,6 +19,12 @@ use crate::park;
 use crate::remedy::Remedy;
 use crate::sqlstate;
 
+/// How long a file rests whose job another consumer is loading just now.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// How long a file rests that the bucket couldn't give: those beside it don't wait for it.
+const AWAY: Duration = Duration::from_secs(5);
+
 /// What one claim came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {

@@ -9,7 +9,7 @@ use nightdrop_schema::{Envelope, Header};
 
 use super::lease::Lease;
 use super::reading::{Ended, Reading};
-use super::{Error, Progress, batch, give_back};
+use super::{AWAY, BUSY, Error, Progress, batch, give_back};
 use crate::consumer::Consumer;
 use crate::destination;
 use crate::fetch::{Fetched, unread};
@@ -33,17 +33,30 @@ pub async fn pass(consumer: &Consumer, lane: Lane) -> Result<Progress, Error> {
     let lease = Lease::keep(consumer.pool(), claim.token, settings.lease);
     let done = work(consumer, &claim, file).await;
     drop(lease);
-    if !matches!(done, Ok(true)) {
-        give_back(consumer, claim.token, Duration::ZERO).await;
+    match &done {
+        Ok(Done::Decided) => {}
+        Ok(Done::Busy) => give_back(consumer, claim.token, BUSY).await,
+        Err(error) if error.is_about_the_bucket() => give_back(consumer, claim.token, AWAY).await,
+        Ok(Done::Undecided) | Err(_) => give_back(consumer, claim.token, Duration::ZERO).await,
     }
     Ok(Progress {
         claimed: 1,
-        decided: usize::from(done?),
+        decided: usize::from(matches!(done?, Done::Decided)),
     })
 }
 
-/// Gives whether the file has its verdict.
-async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<bool, Error> {
+/// What a file's turn came to.
+enum Done {
+    /// It has its verdict.
+    Decided,
+    /// It has none: a signal came, or its job rests.
+    Undecided,
+    /// It has none, for another consumer has its job now.
+    Busy,
+}
+
+/// Sees one file through.
+async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<Done, Error> {
     if file.is_deadly() {
         let sentence = format!(
             "{} consumers ended while they worked on this file alone",
@@ -52,7 +65,7 @@ async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<bool, E
         return unfit(consumer, claim, file, Reason::new("deadly", sentence)).await;
     }
     let stored = tokio::select! {
-        () = consumer.stop.cancelled() => return Ok(false),
+        () = consumer.stop.cancelled() => return Ok(Done::Undecided),
         stored = consumer.bucket.get_stream(&file.key, &file.etag) => stored,
     };
     let stored = match stored {
@@ -61,7 +74,7 @@ async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<bool, E
     };
     let mut reading = Reading::start(file, stored, consumer.config.caps.caps());
     let head = tokio::select! {
-        () = consumer.stop.cancelled() => return Ok(false),
+        () = consumer.stop.cancelled() => return Ok(Done::Undecided),
         head = reading.head() => head,
     };
     let outcome = if let Some((envelope, header)) = head {
@@ -74,14 +87,14 @@ async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<bool, E
     match outcome {
         Ok(Outcome::Decided(tally)) => {
             consumer.count(tally);
-            Ok(true)
+            Ok(Done::Decided)
         }
         Ok(Outcome::Unfit(reason)) => unfit(consumer, claim, file, reason).await,
         Ok(Outcome::Refused(error)) => {
             batch::rest(consumer, file.key.producer(), file.key.job(), &error).await?;
-            Ok(false)
+            Ok(Done::Undecided)
         }
-        Ok(Outcome::NotNow) => Ok(false),
+        Ok(Outcome::NotNow) => Ok(Done::Busy),
         Err(load::Error::Interrupted) => match reading.end.take() {
             Ended::Bad(reason) => unfit(consumer, claim, file, reason).await,
             Ended::Note(content, note) => {
@@ -92,11 +105,11 @@ async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<bool, E
                 consumer.count(
                     park::decide(consumer.pool(), claim.token, vec![verdict], Vec::new()).await?,
                 );
-                Ok(true)
+                Ok(Done::Decided)
             }
             Ended::Away(error) => unreadable(consumer, claim, file, error).await,
             // Stopped by a signal: it goes back.
-            Ended::Well(_) | Ended::NotYet => Ok(false),
+            Ended::Well(_) | Ended::NotYet => Ok(Done::Undecided),
         },
         Err(error) => Err(error.into()),
     }
@@ -142,7 +155,7 @@ async fn unfit(
     claim: &Claim,
     file: &File,
     reason: Reason,
-) -> Result<bool, Error> {
+) -> Result<Done, Error> {
     tracing::warn!(file = file.id, key = %file.key, reason = reason.name, error = %reason.sentence, "parking a file");
     let up_to = consumer.config.load.park_up_to;
     consumer.count(
@@ -156,7 +169,7 @@ async fn unfit(
         )
         .await?,
     );
-    Ok(true)
+    Ok(Done::Decided)
 }
 
 async fn unreadable(
@@ -164,15 +177,15 @@ async fn unreadable(
     claim: &Claim,
     file: &File,
     error: BucketError,
-) -> Result<bool, Error> {
+) -> Result<Done, Error> {
     match unread(file.id, error) {
         Fetched::Settled(verdict) => {
             consumer.count(
                 park::decide(consumer.pool(), claim.token, vec![*verdict], Vec::new()).await?,
             );
-            Ok(true)
+            Ok(Done::Decided)
         }
-        Fetched::Away(error) => Err(error.into()),
-        _ => Ok(false),
+        Fetched::Away(_, error) => Err(error.into()),
+        _ => Ok(Done::Undecided),
     }
 }

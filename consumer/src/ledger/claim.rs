@@ -162,6 +162,30 @@ pub async fn give_back(pool: &PgPool, token: Uuid, wait: Duration) -> Result<u64
     .map(|done| done.rows_affected())
 }
 
+/// Gives some files of a claim back, to be taken again after `wait`, with no attempt used up: whoever
+/// comes meanwhile finds those beside them.
+///
+/// # Errors
+/// When Postgres refuses or is away; the lease runs out by itself then.
+pub async fn put_off(
+    pool: &PgPool,
+    token: Uuid,
+    files: &[i64],
+    wait: Duration,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE nightdrop.file
+         SET attempts = attempts - 1, token = NULL, worker = NULL, lease_until = NULL, retry_at = now() + $3
+         WHERE token = $1 AND id = ANY($2)",
+    )
+    .bind(token)
+    .bind(files)
+    .bind(interval(wait))
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
 /// Sends files to the lane of streams: they turned out to be larger than they looked.
 ///
 /// # Errors

@@ -59,6 +59,8 @@ pub struct Loaded {
     pub unfit: Vec<(i64, Reason)>,
     /// Jobs whose table refused, with what Postgres says.
     pub refused: Vec<(Producer, Job, String)>,
+    /// Files of jobs that another consumer is loading just now.
+    pub busy: Vec<i64>,
 }
 
 /// Loads the groups and writes the verdicts, in one commit.
@@ -182,6 +184,7 @@ async fn load_group(
         .first()
         .is_some_and(|ready| !matches!(ready.header.mode, Mode::Append));
     if locks && !lock_job(transaction, &group.producer, &group.job).await? {
+        result.busy.extend(files.iter().map(|ready| ready.file.id));
         return Ok(());
     }
     // Parts still to be loaded, the first on top: order matters to `replace` and `upsert`.

@@ -100,6 +100,60 @@ fn what_a_commit_would_refuse_is_refused_before_and_parks_one_file_only() {
 }
 
 #[test]
+fn an_object_that_the_bucket_fails_to_give_delays_nobody() {
+    for streams in ["", "[load]\nstream_above = \"1B\"\n"] {
+        let mut site = site().configured(streams);
+        let gate = gate_before_s3(&mut site);
+        gate.refuse("GET /");
+        let bad: Vec<Message> = (1..4)
+            .map(|hour| departures(&format!("2013-01-31T0{hour}:00:00Z")))
+            .collect();
+        bad.iter().for_each(|message| site.drop(message));
+        gate.refuse("/inbox/jfk/");
+        let _consumer = site.start(&["run"]);
+        site.wait_for("SELECT count(*) FROM nightdrop.file", &["3"]);
+        for hour in 1..9 {
+            site.drop(&lga(&format!("2013-01-31T0{hour}:00:00Z")));
+        }
+        site.wait_for("SELECT count(*) FROM lga.departures", &["16"]);
+
+        gate.refuse("nothing");
+        site.wait_for("SELECT count(*) FROM jfk.departures", &["6"]);
+        assert_eq!(
+            site.rows("SELECT DISTINCT state, attempts FROM nightdrop.file"),
+            ["loaded|0"]
+        );
+    }
+}
+
+#[test]
+fn a_job_that_another_consumer_has_is_left_to_it_and_the_others_go_on() {
+    for streams in ["", "[load]\nstream_above = \"1B\"\n"] {
+        let site = site().configured(streams);
+        site.drop(&upsert("2013-01-01T00:00:00Z", &json!([["AA", 1]])));
+        site.once();
+        let lock = site.hold("SELECT FROM nightdrop.job WHERE job = 'fleet' FOR UPDATE");
+        for day in 2..6 {
+            site.drop(&upsert(
+                &format!("2013-01-0{day}T00:00:00Z"),
+                &json!([["AA", day]]),
+            ));
+        }
+        let _consumer = site.start(&["run"]);
+        // Tried in vain, they rest instead of being fetched again and again.
+        site.wait_for(
+            "SELECT retry_at > now(), attempts FROM nightdrop.file WHERE state = 'waiting' AND token IS NULL AND claimed_at IS NOT NULL LIMIT 1",
+            &["true|0"],
+        );
+        site.drop(&lga("2013-01-31T01:00:00Z"));
+        site.wait_for("SELECT count(*) FROM lga.departures", &["2"]);
+
+        drop(lock);
+        site.wait_for("SELECT flight FROM jfk.fleet", &["5"]);
+    }
+}
+
+#[test]
 fn a_result_with_more_columns_than_its_table_takes_is_parked_and_those_beside_it_load() {
     let site = site();
     for (hour, prefix) in ["a", "b", "c", "d", "a"].into_iter().enumerate() {
