@@ -11,12 +11,9 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::database::{self, Database};
 use crate::destinations::Destinations;
-use crate::fetch::Fetch;
+use crate::fetch::{Fetch, STORED_KIB};
 use crate::health::Health;
 use crate::ledger::verdict::Tally;
-
-/// Stored bytes of small files in memory at once, in KiB.
-const STORED_KIB: usize = 16 * 1024;
 
 /// Rows of one file, in bytes, that a batch takes; a file with more is streamed.
 const WHOLE: usize = 2 * 1024 * 1024;

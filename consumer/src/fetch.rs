@@ -17,6 +17,9 @@ use crate::remedy::Remedy;
 /// How long a file that the bucket won't give waits before it is asked for again.
 pub const HELD_FOR: Duration = Duration::from_hours(1);
 
+/// Stored bytes of small files in memory at once, in KiB.
+pub const STORED_KIB: usize = 16 * 1024;
+
 /// What came of fetching a file.
 #[derive(Debug)]
 pub enum Fetched {
@@ -50,9 +53,10 @@ pub struct Fetch {
 impl Fetch {
     /// Fetches and decodes one file.
     pub async fn run(&self, file: File) -> Fetched {
-        let wanted = u32::try_from(file.size.div_ceil(1024)).unwrap_or(u32::MAX);
-        // Never closed, and a file that is larger than all memory is the stream lane's.
-        let _permit = self.memory.acquire_many(wanted.max(1)).await;
+        // A file that is larger than all memory takes all of it, instead of waiting for more for ever.
+        let wanted = usize::try_from(file.size.div_ceil(1024)).unwrap_or(usize::MAX);
+        let wanted = u32::try_from(wanted.clamp(1, STORED_KIB)).unwrap_or(u32::MAX);
+        let _permit = self.memory.acquire_many(wanted).await;
         let stored = match self.bucket.get(&file.key, &file.etag).await {
             Ok(stored) => stored,
             Err(error) => return unread(file.id, error),

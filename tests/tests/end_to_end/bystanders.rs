@@ -154,6 +154,19 @@ fn a_job_that_another_consumer_has_is_left_to_it_and_the_others_go_on() {
 }
 
 #[test]
+fn a_file_larger_than_all_memory_for_small_files_is_still_loaded() {
+    let site = site().configured("[load]\nstream_above = \"64MiB\"\n");
+    let large = "x".repeat(6 * 1024 * 1024);
+    site.drop(&departures("2013-01-31T01:00:00Z").rows(&json!([
+        [large, 1],
+        [large, 2],
+        [large, 3]
+    ])));
+    site.once();
+    assert_eq!(site.rows("SELECT count(*) FROM jfk.departures"), ["3"]);
+}
+
+#[test]
 fn a_result_with_more_columns_than_its_table_takes_is_parked_and_those_beside_it_load() {
     let site = site();
     for (hour, prefix) in ["a", "b", "c", "d", "a"].into_iter().enumerate() {
