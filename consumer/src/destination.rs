@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use nightdrop_schema::{Header, Job, Mode, Producer};
 use sqlx::postgres::PgPool;
-use sqlx::{AssertSqlSafe, PgTransaction, Row};
+use sqlx::{AssertSqlSafe, PgConnection, PgTransaction, Row};
 
 use crate::config::Route;
 use crate::ledger::verdict::Reason;
@@ -20,8 +20,6 @@ pub struct Destination {
     pub name: Name,
     /// Named by a route: its columns are its owner's.
     pub routed: bool,
-    /// Its own columns, without the service columns.
-    pub columns: Vec<String>,
 }
 
 /// Why a result has no table to go to.
@@ -84,6 +82,29 @@ pub async fn settle(
     settlement.run(pool).await
 }
 
+/// A table's columns, without generated ones: name to type, as `format_type` writes it.
+///
+/// # Errors
+/// When Postgres is away.
+pub(crate) async fn columns(
+    connection: &mut PgConnection,
+    name: &Name,
+) -> Result<BTreeMap<String, String>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT a.attname::text, format_type(a.atttypid, NULL)
+         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped
+           AND a.attgenerated = ''",
+    )
+    .bind(&name.schema)
+    .bind(&name.table)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect()
+}
+
 struct Settlement<'a> {
     producer: &'a Producer,
     job: &'a Job,
@@ -128,7 +149,9 @@ impl Settlement<'_> {
             self.same_as_before(known).map_err(Error::Unfit)?;
         }
         let routed = self.find_or_make(transaction, &name).await?;
-        let mut columns = self.columns(transaction, &name).await?;
+        let mut columns = columns(transaction, &name)
+            .await
+            .map_err(|source| self.postgres(source))?;
         for (service, ty) in table::SERVICE {
             if columns.remove(service).as_deref() != Some(ty) {
                 return Err(Error::Blocked(format!(
@@ -143,7 +166,6 @@ impl Settlement<'_> {
             for statement in table::add(&name, column) {
                 self.execute(transaction, &statement).await?;
             }
-            columns.insert(column.name.to_string(), column.ty.postgres().to_owned());
         }
         if let Mode::Upsert { primary_key } = &self.header.mode {
             let key: Vec<&str> = primary_key.iter().map(AsRef::as_ref).collect();
@@ -152,11 +174,7 @@ impl Settlement<'_> {
         if known.is_none() {
             self.write_down(transaction, &name).await?;
         }
-        Ok(Destination {
-            name,
-            routed,
-            columns: columns.into_keys().collect(),
-        })
+        Ok(Destination { name, routed })
     }
 
     async fn known(&self, transaction: &mut PgTransaction<'_>) -> Result<Option<Known>, Error> {
@@ -300,28 +318,6 @@ impl Settlement<'_> {
         .await
         .map_err(|source| self.postgres(source))?;
         Ok(routed)
-    }
-
-    async fn columns(
-        &self,
-        transaction: &mut PgTransaction<'_>,
-        name: &Name,
-    ) -> Result<BTreeMap<String, String>, Error> {
-        let rows = sqlx::query(
-            "SELECT a.attname::text, format_type(a.atttypid, NULL)
-             FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped
-               AND a.attgenerated = ''",
-        )
-        .bind(&name.schema)
-        .bind(&name.table)
-        .fetch_all(&mut **transaction)
-        .await
-        .map_err(|source| self.postgres(source))?;
-        rows.iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect::<Result<_, _>>()
-            .map_err(|source| self.postgres(source))
     }
 
     /// An upsert rests on a unique index over exactly the producer and the key.

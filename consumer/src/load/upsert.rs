@@ -1,9 +1,12 @@
 //! `upsert`: row by row, a row yields only to a later row of the same key.
 
+use std::collections::BTreeMap;
+
 use nightdrop_schema::Mode;
 use sqlx::{AssertSqlSafe, PgTransaction, Row};
 
 use super::{Rows, Target, copy, execute};
+use crate::destination;
 use crate::table;
 
 /// Loads rows of any number of files with one header, through a stage. Their job is locked.
@@ -37,7 +40,10 @@ pub(super) async fn load(
     .map(|row| row.try_get(0))
     .collect::<Result<Vec<i64>, _>>()?;
 
-    let set = updates(target).join(", ");
+    // The stage keeps the table from being changed from here on; before that, another consumer may have
+    // added columns that this one has never seen.
+    let there = destination::columns(transaction, &target.destination.name).await?;
+    let set = updates(target, &there).join(", ");
     sqlx::query(AssertSqlSafe(format!(
         "INSERT INTO {name} AS t ({columns})
          SELECT DISTINCT ON ({key}) {columns} FROM pg_temp.nightdrop_stage
@@ -54,26 +60,21 @@ pub(super) async fn load(
 
 /// A later row takes the place of an earlier one whole: a column that this result has lost becomes
 /// null. Where the table is a route's, columns that we don't know are its owner's and stay.
-fn updates(target: Target<'_>) -> Vec<String> {
+fn updates(target: Target<'_>, there: &BTreeMap<String, String>) -> Vec<String> {
     let service = table::SERVICE.iter().map(|(name, _)| *name);
     let own = target
         .header
         .columns
         .iter()
         .map(|column| column.name.as_str());
-    let taken = service.chain(own).map(|column| {
+    let taken: Vec<&str> = service.chain(own).collect();
+    let lost = there
+        .keys()
+        .filter(|known| !target.destination.routed && !taken.contains(&known.as_str()))
+        .map(|column| format!("{} = NULL", table::identifier(column)));
+    let set = |column: &&str| {
         let column = table::identifier(column);
         format!("{column} = excluded.{column}")
-    });
-    let lost = target.destination.columns.iter().filter(|known| {
-        !target.destination.routed
-            && !target
-                .header
-                .columns
-                .iter()
-                .any(|column| column.name.as_str() == known.as_str())
-    });
-    taken
-        .chain(lost.map(|column| format!("{} = NULL", table::identifier(column))))
-        .collect()
+    };
+    taken.iter().map(set).chain(lost).collect()
 }

@@ -219,3 +219,26 @@ fn a_run_that_comes_again_holds_no_transaction_open_while_it_is_read() {
     assert_eq!(site.states(), ["loaded|null", "duplicate|null"]);
     assert_eq!(site.rows("SELECT count(*) FROM jfk.departures"), ["100000"]);
 }
+
+#[test]
+fn an_upsert_clears_columns_that_another_consumer_has_added_since() {
+    let site = site();
+    let with_tail = |time: &str| {
+        upsert(time, &json!([["AA", "N1"]])).with(
+            "columns",
+            json!([{"name": "carrier", "type": "string"}, {"name": "tail", "type": "string"}]),
+        )
+    };
+    site.drop(&upsert("2013-01-01T00:00:00Z", &json!([["AA", 1]])));
+    let first = site.start(&["run"]);
+    site.wait_for("SELECT flight FROM jfk.fleet", &["1"]);
+    first.signal("STOP");
+    site.drop(&with_tail("2013-01-02T00:00:00Z"));
+    site.once();
+    assert_eq!(site.rows("SELECT flight, tail FROM jfk.fleet"), ["null|N1"]);
+    first.signal("CONT");
+
+    site.drop(&upsert("2013-01-03T00:00:00Z", &json!([["AA", 3]])));
+    site.wait_for("SELECT flight FROM jfk.fleet", &["3"]);
+    assert_eq!(site.rows("SELECT flight, tail FROM jfk.fleet"), ["3|null"]);
+}
