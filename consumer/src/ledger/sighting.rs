@@ -37,9 +37,13 @@ pub async fn record(
             "UPDATE nightdrop.file f
              SET state = 'missing', decided_at = now(), gone_at = now(), token = NULL, lease_until = NULL,
                  reason = 'replaced', error = 'another object was put under this key before this one was loaded'
-             FROM unnest($1::text[], $2::text[]) AS listed (key, etag)
-             WHERE f.key = listed.key AND f.etag <> listed.etag
-               AND f.state IN ('waiting', 'held') AND f.gone_at IS NULL",
+             WHERE f.id IN (
+                 SELECT known.id FROM nightdrop.file known
+                 JOIN unnest($1::text[], $2::text[]) AS listed (key, etag)
+                   ON known.key = listed.key AND known.etag <> listed.etag
+                 WHERE known.state IN ('waiting', 'held') AND known.gone_at IS NULL
+                 -- One that is being loaded right now has been read: its load decides.
+                 FOR UPDATE OF known SKIP LOCKED)",
         )
         .bind(&keys)
         .bind(&etags)

@@ -154,6 +154,29 @@ fn a_job_that_another_consumer_has_is_left_to_it_and_the_others_go_on() {
 }
 
 #[test]
+fn an_object_replaced_while_it_is_loaded_hides_nothing_from_the_list() {
+    on_each(|site| {
+        site.consumer(&["migrate"]);
+        site.execute("INSERT INTO nightdrop.pause (producer, job, until, error) VALUES ('jfk', 'departures', now() + interval '1 h', 'a test')");
+        let first = departures("2013-01-31T01:00:00Z");
+        site.drop(&first);
+        site.once();
+        // As a load does.
+        let _load = site.hold("SELECT FROM nightdrop.file FOR UPDATE");
+        let answer = site
+            .inbox
+            .request(&site.inbox.root(), "PUT", &first.key().to_string(), "{}")
+            .unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        site.drop(&lga("2013-01-31T01:00:00Z"));
+
+        site.once();
+
+        assert_eq!(site.rows("SELECT count(*) FROM lga.departures"), ["2"]);
+    });
+}
+
+#[test]
 fn a_file_larger_than_all_memory_for_small_files_is_still_loaded() {
     let site = site().configured("[load]\nstream_above = \"64MiB\"\n");
     let large = "x".repeat(6 * 1024 * 1024);
