@@ -61,6 +61,8 @@ CREATE TABLE nightdrop.file (
 CREATE UNIQUE INDEX file_loaded_once ON nightdrop.file (producer, run_id) WHERE state = 'loaded';
 -- One row a sighting: a key seen again after its DELETE is a new one.
 CREATE UNIQUE INDEX file_sighting ON nightdrop.file (key, etag) WHERE gone_at IS NULL;
+-- What was deleted while a LIST was under way.
+CREATE INDEX file_gone ON nightdrop.file (gone_at) WHERE gone_at IS NOT NULL;
 CREATE INDEX file_waiting ON nightdrop.file (producer, job, as_of, id) WHERE state = 'waiting';
 CREATE INDEX file_claimed ON nightdrop.file (token) WHERE token IS NOT NULL;
 CREATE INDEX file_held ON nightdrop.file (retry_at) WHERE state = 'held';

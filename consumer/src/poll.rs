@@ -64,11 +64,12 @@ impl Error {
 pub async fn poll(consumer: &Consumer, cursor: &mut Cursor) -> Result<Polled, Error> {
     let mut polled = Polled::default();
     sighting::release(consumer.pool()).await?;
+    let begun = sighting::clock(consumer.pool()).await?;
     for _ in 0..PAGES {
         let page = consumer.bucket.list(INBOX, cursor.0.as_deref()).await?;
         let above = consumer.config.load.stream_above;
         let recorded =
-            sighting::record(consumer.pool(), &page.objects, &page.strange, above).await?;
+            sighting::record(consumer.pool(), &page.objects, &page.strange, above, begun).await?;
         if recorded.new > 0 {
             page.strange.iter().for_each(alarm);
             consumer.arrivals.notify_waiters();

@@ -53,7 +53,7 @@ pub async fn decided(
 /// # Errors
 /// When Postgres refuses or is away.
 pub async fn confirm(transaction: &mut PgTransaction<'_>, gone: &[i64]) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE nightdrop.file SET gone_at = now() WHERE id = ANY($1)")
+    sqlx::query("UPDATE nightdrop.file SET gone_at = clock_timestamp() WHERE id = ANY($1)")
         .bind(gone)
         .execute(&mut **transaction)
         .await

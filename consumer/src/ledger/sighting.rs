@@ -1,6 +1,7 @@
 //! What a LIST showed, written down: new objects wait, changed ones make the old sighting `missing`,
 //! and keys outside the grammar are held.
 
+use chrono::{DateTime, Utc};
 use nightdrop_bucket::{Object, Strange};
 use sqlx::postgres::PgPool;
 
@@ -15,7 +16,17 @@ pub struct Recorded {
     pub replaced: u64,
 }
 
-/// Records one page of a LIST. Known sightings cost an index look-up each and no more.
+/// Postgres's clock: what is deleted after this instant may still be in a LIST that begins now.
+///
+/// # Errors
+/// When Postgres is away.
+pub async fn clock(pool: &PgPool) -> Result<DateTime<Utc>, sqlx::Error> {
+    sqlx::query_scalar("SELECT clock_timestamp()")
+        .fetch_one(pool)
+        .await
+}
+
+/// Records one page of a LIST that had not begun before `begun`. Known sightings cost an index look-up each and no more.
 ///
 /// # Errors
 /// When Postgres refuses or is away: nothing of the page is recorded then.
@@ -24,6 +35,7 @@ pub async fn record(
     objects: &[Object],
     strange: &[Strange],
     stream_above: u64,
+    begun: DateTime<Utc>,
 ) -> Result<Recorded, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     let mut recorded = Recorded::default();
@@ -57,6 +69,8 @@ pub async fn record(
                          $7::uuid[], $8::boolean[]) AS listed (key, etag)
              WHERE NOT EXISTS (SELECT FROM nightdrop.file f
                                WHERE f.key = listed.key AND f.etag = listed.etag AND f.gone_at IS NULL)
+               AND NOT EXISTS (SELECT FROM nightdrop.file f
+                               WHERE f.key = listed.key AND f.etag = listed.etag AND f.gone_at >= $9)
              ON CONFLICT (key, etag) WHERE gone_at IS NULL DO NOTHING",
         )
         .bind(&keys)
@@ -67,6 +81,7 @@ pub async fn record(
         .bind(objects.iter().map(|object| instant(object.key.time())).collect::<Vec<_>>())
         .bind(objects.iter().map(|object| *object.key.run().as_uuid()).collect::<Vec<_>>())
         .bind(objects.iter().map(|object| object.size > stream_above).collect::<Vec<_>>())
+        .bind(begun)
         .execute(&mut *transaction)
         .await?
         .rows_affected();

@@ -265,3 +265,22 @@ fn an_upsert_clears_columns_that_another_consumer_has_added_since() {
     site.wait_for("SELECT flight FROM jfk.fleet", &["3"]);
     assert_eq!(site.rows("SELECT flight, tail FROM jfk.fleet"), ["3|null"]);
 }
+
+#[test]
+fn an_object_deleted_while_a_list_of_it_is_under_way_is_not_seen_again() {
+    let mut site = site();
+    site.consumer(&["migrate"]);
+    site.drop(&departures("2013-01-31T01:00:00Z"));
+    let direct = site.database_url.take();
+    let gate = gate_before_postgres(&mut site);
+    // It has listed, and is about to write down what it saw.
+    gate.hold(Hold::Request("reason = 'replaced'"));
+    let late = site.start(&["once"]);
+    gate.wait();
+    site.database_url = direct;
+    site.once();
+    assert_eq!(site.states(), ["loaded|null"]);
+    gate.open();
+    assert_eq!(late.wait(crate::site::PATIENCE).code, Some(0));
+    assert_eq!(site.states(), ["loaded|null"]);
+}
