@@ -8,6 +8,9 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::PgPool;
 use sqlx::{Row, SqlSafeStr};
 
+use crate::remedy::Remedy;
+use crate::sqlstate;
+
 /// Version, what it is about, and its SQL, oldest first.
 const MIGRATIONS: [(i64, &str, &str); 1] = [(
     1,
@@ -78,18 +81,27 @@ pub async fn apply(pool: &PgPool) -> Result<Vec<i64>, Error> {
     let Some(&first) = pending.first() else {
         return Ok(pending);
     };
-    migrator().run(pool).await.map_err(|error| match error {
+    let mut connection = pool.acquire().await.map_err(Error::Unavailable)?;
+    let done = migrator().run_direct(None, &mut *connection, false).await;
+    if done.is_err() {
+        // It may still have the lock under which one consumer at a time migrates.
+        let _ = connection.close().await;
+    }
+    done.map(|()| pending).map_err(|error| match error {
         sqlx::migrate::MigrateError::Execute(source)
-        | sqlx::migrate::MigrateError::ExecuteMigration(source, _) => match source {
-            sqlx::Error::Database(_) => Error::Refused {
-                version: first,
-                source,
-            },
-            source => Error::Unavailable(source),
-        },
+        | sqlx::migrate::MigrateError::ExecuteMigration(source, _) => {
+            // Another consumer that migrates just now, or a server that restarts, passes.
+            if sqlstate::remedy(&source) == Remedy::Retry {
+                Error::Unavailable(source)
+            } else {
+                Error::Refused {
+                    version: first,
+                    source,
+                }
+            }
+        }
         other => Error::Broken(other),
-    })?;
-    Ok(pending)
+    })
 }
 
 /// Applies what is pending where `migrate` says so, else names it.

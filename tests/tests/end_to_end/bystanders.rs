@@ -267,6 +267,19 @@ fn an_upsert_clears_columns_that_another_consumer_has_added_since() {
 }
 
 #[test]
+fn a_consumer_that_starts_while_another_migrates_waits_for_it() {
+    let site = site();
+    site.drop(&departures("2013-01-31T01:00:00Z"));
+    let migrating = site.hold("CREATE SCHEMA nightdrop");
+    let mut consumer = site.start(&["run"]);
+    until("the consumer to be held up", || {
+        !consumer.is_running() || consumer.log().contains("lock timeout")
+    });
+    drop(migrating);
+    site.wait_for("SELECT count(*) FROM jfk.departures", &["2"]);
+}
+
+#[test]
 fn an_object_deleted_while_a_list_of_it_is_under_way_is_not_seen_again() {
     let mut site = site();
     site.consumer(&["migrate"]);
