@@ -134,6 +134,12 @@ async fn transaction(
     let jobs: Vec<_> = groups
         .iter()
         .map(|group| (&group.producer, &group.job))
+        .filter(|whose| {
+            !result
+                .refused
+                .iter()
+                .any(|(producer, job, _)| (producer, job) == *whose)
+        })
         .collect();
     pause::end(&mut transaction, &jobs).await?;
     verdict::write(&mut transaction, token, &verdicts).await?;

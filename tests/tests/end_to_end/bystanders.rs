@@ -267,6 +267,24 @@ fn an_upsert_clears_columns_that_another_consumer_has_added_since() {
 }
 
 #[test]
+fn a_job_that_goes_on_being_refused_rests_longer_each_time() {
+    let site = site();
+    site.drop(&departures("2013-01-31T01:00:00Z"));
+    site.once();
+    // COPY can't write to such a table; nothing else minds.
+    site.execute("ALTER TABLE jfk.departures ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY");
+    site.drop(&departures("2013-01-31T02:00:00Z"));
+    let rested = |times: &str| {
+        site.once();
+        assert_eq!(site.rows("SELECT failures FROM nightdrop.pause"), [times]);
+        site.execute("UPDATE nightdrop.pause SET until = now()");
+    };
+    rested("1");
+    rested("2");
+    rested("3");
+}
+
+#[test]
 fn a_consumer_that_starts_while_another_migrates_waits_for_it() {
     let site = site();
     site.drop(&departures("2013-01-31T01:00:00Z"));
