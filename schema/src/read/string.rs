@@ -1,7 +1,7 @@
 //! Strings: what their escapes stand for.
 
 use super::cursor::{Cursor, Raw, Step};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, escaped};
 
 impl<'a> Raw<'a> {
     /// The text that is meant, in `scratch` if it has escapes.
@@ -58,8 +58,11 @@ pub(crate) fn unescape(raw: &str, out: &mut String) -> Result<(), Error> {
             Some(b't') => ('\t', 2),
             Some(b'u') => code_point(escape)?,
             _ => {
-                let shown: String = escape.chars().take(2).collect();
-                let sentence = format!("{shown} is no escape of JSON; write \\\\ for a backslash");
+                let found: String = escape.chars().take(2).collect();
+                let sentence = format!(
+                    "{} is no escape of JSON; write \\\\ for a backslash",
+                    escaped(&found)
+                );
                 return Err(Error::new(Kind::Syntax, sentence));
             }
         };
