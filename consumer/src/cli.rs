@@ -62,7 +62,7 @@ fn program() -> Code {
     let code = runtime.block_on(async {
         match start(&cli) {
             Ok(consumer) => verb(&cli.verb, Arc::new(consumer)).await,
-            Err(error) => Err((Code::Config, error)),
+            Err(failure) => Err(failure),
         }
     });
     // A thread that still reads a file that nobody wants any more must not keep the process.
@@ -74,73 +74,78 @@ fn program() -> Code {
 }
 
 fn fail(code: Code, sentence: &str) -> Code {
-    eprintln!("nightdrop-consumer: {sentence}");
+    tracing::error!("{sentence}");
     code
 }
 
-fn start(cli: &Cli) -> Result<Consumer, String> {
-    let path = cli.common.config().map_err(|error| error.to_string())?;
-    let config: Config = config::load(path).map_err(|error| error.to_string())?;
+fn start(cli: &Cli) -> Result<Consumer, Failure> {
+    let path = cli
+        .common
+        .config()
+        .map_err(|error| (Code::Usage, error.to_string()))?;
+    let config: Config = config::load(path).map_err(|error| (Code::Config, error.to_string()))?;
     let stop = match cli.verb {
         Verb::Run | Verb::Once => shutdown::on_signal(),
         Verb::Migrate { .. } | Verb::Status { .. } => CancellationToken::new(),
     };
-    Consumer::new(config, stop).map_err(|error| format!("{}: {error}", path.display()))
+    Consumer::new(config, stop)
+        .map_err(|error| (Code::Config, format!("{}: {error}", path.display())))
 }
 
 type Failure = (Code, String);
 
 async fn verb(verb: &Verb, consumer: Arc<Consumer>) -> Result<(), Failure> {
-    match verb {
-        Verb::Run => run_and_answer(consumer).await,
-        Verb::Once => {
-            let tally = once::once(&consumer)
-                .await
-                .map_err(|error| (once_code(&error), error.to_string()))?;
-            println!("{}", status::tally(&tally));
+    let ended = match verb {
+        Verb::Run => return run_and_answer(consumer).await,
+        Verb::Once => once::once(&consumer)
+            .await
+            .map(|tally| status::tally(&tally) + "\n"),
+        Verb::Migrate { print } => migrations(&consumer, *print).await,
+        Verb::Status { json } => look(&consumer, *json).await,
+    };
+    match ended {
+        Ok(page) => {
+            print!("{page}");
             Ok(())
         }
-        Verb::Migrate { print: true } => {
-            for (version, sql) in migrate::pending(consumer.pool())
-                .await
-                .map_err(|error| migration(&error))?
-            {
-                println!("-- migration {version}\n{sql}");
-            }
-            Ok(())
-        }
-        Verb::Migrate { print: false } => {
-            let applied = migrate::apply(consumer.pool())
-                .await
-                .map_err(|error| migration(&error))?;
-            match applied[..] {
-                [] => println!("nothing is pending"),
-                _ => applied
-                    .iter()
-                    .for_each(|version| println!("migration {version} applied")),
-            }
-            Ok(())
-        }
-        Verb::Status { json } => {
-            let pending = migrate::pending(consumer.pool())
-                .await
-                .map_err(|error| migration(&error))?;
-            if let Some((version, _)) = pending.first() {
-                return Err(migration(&migrate::Error::Pending(*version)));
-            }
-            let summary = ledger::summary::read(consumer.pool())
-                .await
-                .map_err(|error| postgres(&error))?;
-            if *json {
-                let text = serde_json::to_string_pretty(&summary)
-                    .map_err(|error| (Code::Software, error.to_string()))?;
-                println!("{text}");
-            } else {
-                print!("{}", status::render(&summary, chrono::Utc::now()));
-            }
-            Ok(())
-        }
+        Err(error) => Err(failure(&consumer, &error).await),
     }
+}
+
+/// Applies what is pending, or shows it.
+async fn migrations(consumer: &Consumer, print: bool) -> Result<String, once::Error> {
+    if print {
+        let pending = migrate::pending(consumer.pool()).await?;
+        let pages: Vec<String> = pending
+            .iter()
+            .map(|(version, sql)| format!("-- migration {version}\n{sql}\n"))
+            .collect();
+        return Ok(pages.concat());
+    }
+    let applied = migrate::apply(consumer.pool()).await?;
+    if applied.is_empty() {
+        return Ok("nothing is pending\n".to_owned());
+    }
+    let lines: Vec<String> = applied
+        .iter()
+        .map(|version| format!("migration {version} applied\n"))
+        .collect();
+    Ok(lines.concat())
+}
+
+/// The ledger as a page, or as JSON.
+async fn look(consumer: &Consumer, json: bool) -> Result<String, once::Error> {
+    if let Some((version, _)) = migrate::pending(consumer.pool()).await?.first() {
+        return Err(migrate::Error::Pending(*version).into());
+    }
+    let summary = ledger::summary::read(consumer.pool())
+        .await
+        .map_err(migrate::Error::Unavailable)?;
+    if json {
+        // A summary is plain data: there is nothing in it that JSON could not say.
+        return Ok(serde_json::to_string_pretty(&summary).unwrap_or_default() + "\n");
+    }
+    Ok(status::render(&summary, chrono::Utc::now()))
 }
 
 /// The lanes, with health checks answered beside them from before the first look at Postgres.
@@ -158,50 +163,45 @@ async fn run_and_answer(consumer: Arc<Consumer>) -> Result<(), Failure> {
     done.cancel();
     // Open connections of a probe don't keep the process.
     answers.abort();
-    result.map_err(|error| migration(&error))
-}
-
-fn migration(error: &migrate::Error) -> Failure {
-    match error {
-        migrate::Error::Unavailable(source) => postgres(source),
-        migrate::Error::Refused { .. } | migrate::Error::Pending(_) | migrate::Error::Broken(_) => {
-            (Code::Config, error.to_string())
-        }
+    match result {
+        Ok(()) => Ok(()),
+        Err(error) => Err((Code::Config, error.to_string())),
     }
 }
 
-/// A refused password is another matter than a server that is away.
-fn postgres(error: &sqlx::Error) -> Failure {
-    let refused = error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| code.starts_with("28"));
-    let code = if refused {
-        Code::NoPerm
-    } else {
-        Code::Unavailable
-    };
-    (code, format!("Postgres: {error}"))
+/// The exit code and the sentence for what kept a verb from its end.
+async fn failure(consumer: &Consumer, error: &once::Error) -> Failure {
+    match error.postgres() {
+        Some(source) => (
+            of_postgres(source),
+            format!("Postgres at {}", consumer.database.cause(source).await),
+        ),
+        None => (code(error), error.to_string()),
+    }
 }
 
-fn once_code(error: &once::Error) -> Code {
-    use crate::{delete, lane, poll};
-    let bucket = |error: &nightdrop_bucket::Error| match error.fault() {
-        nightdrop_bucket::Fault::Unauthenticated | nightdrop_bucket::Fault::Forbidden => {
-            Code::NoPerm
-        }
-        nightdrop_bucket::Fault::Settings => Code::Config,
-        _ => Code::Io,
-    };
-    match error {
-        once::Error::Migrate(migrate::Error::Unavailable(source)) => postgres(source).0,
-        once::Error::Migrate(_) => Code::Config,
-        once::Error::Poll(poll::Error::Bucket(error))
-        | once::Error::Lane(lane::Error::Bucket(error))
-        | once::Error::Delete(delete::Error::Bucket(error)) => bucket(error),
-        other => match other.remedy() {
-            Remedy::Retry | Remedy::Park | Remedy::Hold | Remedy::Pause => Code::Unavailable,
-            Remedy::Halt => Code::Config,
-        },
+/// What is refused by name is another matter than a server that is away.
+fn of_postgres(error: &sqlx::Error) -> Code {
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .unwrap_or_default();
+    match code.as_ref() {
+        "28000" | "28P01" => Code::NoPerm,
+        "3D000" => Code::Config,
+        _ => Code::Unavailable,
+    }
+}
+
+fn code(error: &once::Error) -> Code {
+    use nightdrop_bucket::Fault;
+    match (
+        error.bucket().map(nightdrop_bucket::Error::fault),
+        error.remedy(),
+    ) {
+        (Some(Fault::Unauthenticated | Fault::Forbidden), _) => Code::NoPerm,
+        (Some(Fault::Settings), _) | (None, Remedy::Halt) => Code::Config,
+        (Some(_), _) => Code::Io,
+        (None, Remedy::Retry | Remedy::Park | Remedy::Hold | Remedy::Pause) => Code::Unavailable,
     }
 }

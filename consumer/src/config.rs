@@ -1,6 +1,7 @@
 //! The consumer's configuration file. Names, units and defaults are those of the reference in the README.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use nightdrop_bucket::{Keys, Settings};
 use nightdrop_runtime::config as units;
 use nightdrop_runtime::secret::Secret;
 use nightdrop_schema::{Caps, Job, Producer};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use url::Url;
 
 /// `consumer.toml`.
@@ -128,11 +129,11 @@ impl Default for Poll {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Load {
-    /// How long a claim outlives the consumer that made it; renewed while it works.
-    #[serde(with = "units::duration")]
+    /// How long a claim outlives the consumer that made it; renewed while it works. At least a second.
+    #[serde(deserialize_with = "lease")]
     pub lease: Duration,
     /// At most so many files in one transaction.
-    pub batch_files: u32,
+    pub batch_files: NonZeroU32,
     /// A file stored larger than this is streamed, in a lane of its own.
     #[serde(with = "units::size")]
     pub stream_above: u64,
@@ -144,11 +145,20 @@ pub struct Load {
     pub clock_skew: Duration,
 }
 
+/// A lease that is over before it can be renewed would be nobody's.
+fn lease<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let lease: Duration = units::duration::deserialize(from)?;
+    if lease < Duration::from_secs(1) {
+        return Err(serde::de::Error::custom("a lease is at least 1s"));
+    }
+    Ok(lease)
+}
+
 impl Default for Load {
     fn default() -> Self {
         Self {
             lease: Duration::from_secs(30),
-            batch_files: 500,
+            batch_files: const { NonZeroU32::new(500).unwrap() },
             stream_above: 1024 * 1024,
             park_up_to: 64 * 1024 * 1024,
             clock_skew: Duration::from_mins(5),

@@ -10,6 +10,10 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::config;
+use crate::sqlstate;
+
+/// How long a lane waits for a connection; while Postgres refuses them, that is how long it takes to tell.
+const WAIT: Duration = Duration::from_secs(3);
 
 /// How long a single connection is tried for, to learn what is wrong.
 const PROBE: Duration = Duration::from_secs(5);
@@ -61,8 +65,10 @@ impl Database {
             .transpose()?;
         let options = options(settings, password.as_ref(), &application_name)?;
         let pool = PgPoolOptions::new()
-            .max_connections(8)
-            .acquire_timeout(Duration::from_secs(10))
+            .max_connections(12)
+            .acquire_timeout(WAIT)
+            // Never reached: waiting is for the lanes to tell of, in their own words.
+            .acquire_slow_threshold(WAIT * 2)
             .idle_timeout(Duration::from_mins(5))
             .after_connect(|connection, _| {
                 Box::pin(async move { connection.execute(SESSION).await.map(drop) })
@@ -108,11 +114,22 @@ impl Database {
         Ok(())
     }
 
-    /// What keeps Postgres from answering: the pool itself only knows that it waited in vain.
+    /// What is wrong, and where: the pool itself only knows that it waited in vain.
     pub async fn cause(&self, error: &sqlx::Error) -> String {
-        if !matches!(error, sqlx::Error::PoolTimedOut) {
-            return error.to_string();
-        }
+        let cause = match error {
+            sqlx::Error::PoolTimedOut => self.probe().await,
+            error => sqlstate::sentence(error),
+        };
+        let url = &self.settings.url;
+        let host = url.host_str().unwrap_or("the local socket");
+        format!(
+            "{host}:{}{}: {cause}",
+            url.port().unwrap_or(5432),
+            url.path()
+        )
+    }
+
+    async fn probe(&self) -> String {
         let password = self
             .settings
             .password
@@ -123,8 +140,8 @@ impl Database {
             Err(error) => return error.to_string(),
         };
         match tokio::time::timeout(PROBE, PgConnection::connect_with(&options)).await {
-            Ok(Err(cause)) => cause.to_string(),
-            Ok(Ok(_)) => error.to_string(),
+            Ok(Err(cause)) => sqlstate::sentence(&cause),
+            Ok(Ok(_)) => format!("all connections were busy for {} s", WAIT.as_secs()),
             Err(_) => format!("no answer within {} s", PROBE.as_secs()),
         }
     }

@@ -1,12 +1,11 @@
 //! Finds or makes the table that a result goes to, in a short transaction of its own before the load,
 //! under an advisory lock on the table, and never waiting long for anyone who reads it.
 
-use std::collections::BTreeMap;
-
 use nightdrop_schema::{Header, Job, Mode, Producer};
 use sqlx::postgres::PgPool;
-use sqlx::{AssertSqlSafe, PgConnection, PgTransaction, Row};
+use sqlx::{AssertSqlSafe, PgTransaction, Row};
 
+use crate::catalog;
 use crate::config::Route;
 use crate::ledger::verdict::Reason;
 use crate::remedy::Remedy;
@@ -32,7 +31,7 @@ pub enum Error {
     #[error("{0}")]
     Blocked(String),
     /// Postgres refused a statement, or is away.
-    #[error("table for {producer}/{job}: {source}")]
+    #[error("table for {producer}/{job}: {}", sqlstate::sentence(.source))]
     Postgres {
         /// Whose.
         producer: Producer,
@@ -82,29 +81,6 @@ pub async fn settle(
     settlement.run(pool).await
 }
 
-/// A table's columns, without generated ones: name to type, as `format_type` writes it.
-///
-/// # Errors
-/// When Postgres is away.
-pub(crate) async fn columns(
-    connection: &mut PgConnection,
-    name: &Name,
-) -> Result<BTreeMap<String, String>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT a.attname::text, format_type(a.atttypid, NULL)
-         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped
-           AND a.attgenerated = ''",
-    )
-    .bind(&name.schema)
-    .bind(&name.table)
-    .fetch_all(connection)
-    .await?;
-    rows.iter()
-        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-        .collect()
-}
-
 struct Settlement<'a> {
     producer: &'a Producer,
     job: &'a Job,
@@ -149,7 +125,7 @@ impl Settlement<'_> {
             self.same_as_before(known).map_err(Error::Unfit)?;
         }
         let routed = self.find_or_make(transaction, &name).await?;
-        let mut columns = columns(transaction, &name)
+        let mut columns = catalog::columns(transaction, &name)
             .await
             .map_err(|source| self.postgres(source))?;
         for (service, ty) in table::SERVICE {
@@ -261,26 +237,18 @@ impl Settlement<'_> {
         transaction: &mut PgTransaction<'_>,
         name: &Name,
     ) -> Result<bool, Error> {
-        let row = sqlx::query(
-            "SELECT (SELECT routed FROM nightdrop.destination d WHERE d.table_schema = $1 AND d.table_name = $2),
-                    EXISTS (SELECT FROM pg_namespace WHERE nspname = $1),
-                    EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                            WHERE n.nspname = $1 AND c.relname = $2)",
-        )
-        .bind(&name.schema)
-        .bind(&name.table)
-        .fetch_one(&mut **transaction)
-        .await
-        .map_err(|source| self.postgres(source))?;
-        let parts = (|| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))();
-        let (ours, schema_there, there): (Option<bool>, bool, bool) =
-            parts.map_err(|source| self.postgres(source))?;
+        let catalog::Found {
+            ours,
+            schema_there,
+            there,
+        } = catalog::find(transaction, name)
+            .await
+            .map_err(|source| self.postgres(source))?;
         let routed = ours.unwrap_or_else(|| self.routed().as_ref() == Some(name));
         match (ours, there) {
             (Some(_), false) => {
                 return Err(Error::Blocked(format!(
-                    "{name} is gone, to which results were loaded before; bring it back, or retire {} {}",
-                    self.producer, self.job
+                    "{name} is gone, to which results were loaded before; bring it back"
                 )));
             }
             (None, true) if !routed => {
@@ -327,25 +295,13 @@ impl Settlement<'_> {
         name: &Name,
         key: &[&str],
     ) -> Result<(), Error> {
-        let wanted: Vec<&str> = ["_producer"]
+        let columns: Vec<&str> = ["_producer"]
             .into_iter()
             .chain(key.iter().copied())
             .collect();
-        let there: bool = sqlx::query(
-            "SELECT EXISTS (
-                 SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-                 WHERE n.nspname = $1 AND c.relname = $2 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
-                   AND (SELECT array_agg(a.attname::text ORDER BY a.attname::text)
-                        FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey))
-                     = (SELECT array_agg(w ORDER BY w) FROM unnest($3::text[]) w))",
-        )
-        .bind(&name.schema)
-        .bind(&name.table)
-        .bind(&wanted)
-        .fetch_one(&mut **transaction)
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(|source| self.postgres(source))?;
+        let there = catalog::has_unique_index(transaction, name, &columns)
+            .await
+            .map_err(|source| self.postgres(source))?;
         if there {
             return Ok(());
         }
@@ -402,7 +358,10 @@ impl Settlement<'_> {
             .map_err(|source| match source {
                 source if sqlstate::is_beyond_limits(&source) => Error::Unfit(Reason::new(
                     "too_wide",
-                    format!("Postgres has no room for this result in its table: {source}"),
+                    format!(
+                        "Postgres has no room for this result in its table: {}",
+                        sqlstate::sentence(&source)
+                    ),
                 )),
                 source => self.postgres(source),
             })

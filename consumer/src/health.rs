@@ -65,9 +65,9 @@ fn note(name: &str, state: &Mutex<Option<String>>, answer: Result<(), String>) {
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
     let before = std::mem::replace(&mut *state, answer.err());
     match (&before, &*state) {
-        (Some(_), None) => tracing::info!("{name} answers"),
+        (Some(_), None) => tracing::info!("{name} can be used"),
         (before, Some(error)) if before.as_ref() != Some(error) => {
-            tracing::error!(%error, "{name} does not answer; trying again until it does");
+            tracing::error!(%error, "{name} can't be used; trying again until it can");
         }
         _ => {}
     }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backoff;
+mod catalog;
 pub mod cli;
 pub mod config;
 pub mod consumer;

@@ -22,11 +22,12 @@ const MIGRATIONS: [(i64, &str, &str); 1] = [(
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Postgres is away or has no time.
-    #[error("migrations: {0}")]
+    #[error("migrations: {}", crate::sqlstate::sentence(.0))]
     Unavailable(#[source] sqlx::Error),
     /// The role may not.
     #[error(
-        "migration {version} could not be applied: {source}; run `nightdrop-consumer migrate` once as the database's owner"
+        "migration {version} could not be applied: {}; run `nightdrop-consumer migrate` once as the database's owner",
+        crate::sqlstate::sentence(.source)
     )]
     Refused {
         /// The first that is pending.

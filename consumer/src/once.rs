@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use nightdrop_bucket::Error as BucketError;
 use tokio::time::sleep;
 
 use crate::consumer::Consumer;
@@ -10,7 +11,7 @@ use crate::ledger::summary;
 use crate::ledger::verdict::Tally;
 use crate::poll::Cursor;
 use crate::remedy::Remedy;
-use crate::{delete, lane, migrate, poll};
+use crate::{delete, lane, load as loading, migrate, park, poll};
 
 /// How often to look whether another consumer's claims have come free.
 const LOOK: Duration = Duration::from_millis(200);
@@ -43,6 +44,33 @@ impl Error {
             Self::Delete(error) => error.remedy(),
         }
     }
+
+    /// The error of the bucket behind it, if there is one.
+    pub fn bucket(&self) -> Option<&BucketError> {
+        match self {
+            Self::Poll(poll::Error::Bucket(error))
+            | Self::Lane(
+                lane::Error::Bucket(error) | lane::Error::Park(park::Error::Bucket(error)),
+            )
+            | Self::Delete(delete::Error::Bucket(error)) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The error of Postgres behind it, if it is away or doesn't let us in.
+    pub fn postgres(&self) -> Option<&sqlx::Error> {
+        match self {
+            Self::Migrate(migrate::Error::Unavailable(error))
+            | Self::Poll(poll::Error::Ledger(error))
+            | Self::Lane(
+                lane::Error::Ledger(error)
+                | lane::Error::Load(loading::Error::Postgres(error))
+                | lane::Error::Park(park::Error::Postgres(error)),
+            )
+            | Self::Delete(delete::Error::Ledger(error)) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 /// Lists, loads and deletes until nothing is left to do, or a signal comes.
@@ -56,10 +84,14 @@ pub async fn once(consumer: &Consumer) -> Result<Tally, Error> {
     migrate::at_start(consumer.pool(), consumer.config.postgres.migrate).await?;
     let mut cursor = Cursor::default();
     loop {
+        let before = consumer.tally();
         let polled = poll::poll(consumer, &mut cursor).await?;
         load(consumer).await?;
         while delete::pass(consumer).await? > 0 {}
-        if consumer.stop.is_cancelled() || (polled.whole && polled.new == 0) {
+        // What is listed and then not there would be new at each look, for ever.
+        let only_missing =
+            consumer.tally().files() - before.files() == consumer.tally().missing - before.missing;
+        if consumer.stop.is_cancelled() || (polled.whole && (polled.new == 0 || only_missing)) {
             return Ok(consumer.tally());
         }
     }
@@ -68,6 +100,7 @@ pub async fn once(consumer: &Consumer) -> Result<Tally, Error> {
 async fn load(consumer: &Consumer) -> Result<(), Error> {
     let begun = Instant::now();
     while !consumer.stop.is_cancelled() {
+        lane::pay_debts(consumer).await?;
         let mut progress = lane::batch::pass(consumer).await?;
         for lane in [Lane::Stream, Lane::Suspect] {
             let one = lane::stream::pass(consumer, lane).await?;

@@ -19,7 +19,7 @@ use crate::sqlstate;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Postgres refused, or is away.
-    #[error("parking: {0}")]
+    #[error("parking: {}", sqlstate::sentence(.0))]
     Postgres(#[from] sqlx::Error),
     /// The bucket is away.
     #[error("parking: {0}")]

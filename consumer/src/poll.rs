@@ -31,7 +31,7 @@ pub enum Error {
     #[error(transparent)]
     Bucket(#[from] BucketError),
     /// The ledger can't be written.
-    #[error("ledger: {0}")]
+    #[error("ledger: {}", sqlstate::sentence(.0))]
     Ledger(#[from] sqlx::Error),
 }
 

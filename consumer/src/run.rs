@@ -46,7 +46,11 @@ pub async fn run(consumer: Arc<Consumer>) -> Result<(), migrate::Error> {
 async fn prepare(consumer: &Consumer) -> Result<bool, migrate::Error> {
     let mut backoff = Backoff::default();
     loop {
-        match migrate::at_start(consumer.pool(), consumer.config.postgres.migrate).await {
+        let migrated = tokio::select! {
+            () = consumer.stop.cancelled() => return Ok(false),
+            migrated = migrate::at_start(consumer.pool(), consumer.config.postgres.migrate) => migrated,
+        };
+        match migrated {
             Ok(()) => {
                 consumer.health.postgres(Ok(()));
                 return Ok(!consumer.stop.is_cancelled());
@@ -198,7 +202,7 @@ async fn next(
             } else if error.remedy() == Remedy::Halt {
                 consumer.health.postgres(Err(error.to_string()));
             }
-            tracing::warn!(%error, "the files in hand are given back and tried again");
+            tracing::warn!(%error, "nothing was loaded this time; it is tried again");
             rest(consumer, after(error.remedy(), backoff)).await
         }
     }

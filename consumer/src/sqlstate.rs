@@ -38,6 +38,19 @@ fn code_of(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
         .and_then(sqlx::error::DatabaseError::code)
 }
 
+/// An error as a person reads it: Postgres's own sentence and its SQLSTATE. The driver would add the line
+/// of Postgres's C source, which reads as one of somebody's file.
+pub fn sentence(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(database) => match database.code() {
+            Some(code) => format!("{} (SQLSTATE {code})", database.message()),
+            None => database.message().to_owned(),
+        },
+        sqlx::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}
+
 fn of_code(code: &str, constraint: Option<&str>) -> Remedy {
     let class = code.get(..2).unwrap_or_default();
     match (class, code) {

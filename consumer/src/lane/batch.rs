@@ -33,7 +33,7 @@ const ROWS: usize = 24 * 1024 * 1024;
 /// When the bucket or Postgres is away; what has no verdict by then is given back.
 pub async fn pass(consumer: &Consumer) -> Result<Progress, Error> {
     let settings = &consumer.config.load;
-    let lane = Lane::Batch(settings.batch_files);
+    let lane = Lane::Batch(settings.batch_files.get());
     let claim = claim::claim(consumer.pool(), lane, &consumer.worker, settings.lease).await?;
     if claim.files.is_empty() {
         return Ok(Progress::default());

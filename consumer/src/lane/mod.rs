@@ -38,7 +38,7 @@ pub struct Progress {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The ledger refused, or Postgres is away.
-    #[error("ledger: {0}")]
+    #[error("ledger: {}", sqlstate::sentence(.0))]
     Ledger(#[from] sqlx::Error),
     /// The bucket is away, or refuses everything.
     #[error(transparent)]

@@ -31,7 +31,7 @@ pub type Rows<'a> = BoxStream<'a, Result<Vec<u8>, Interrupted>>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Postgres refused, or went away.
-    #[error(transparent)]
+    #[error("{}", sqlstate::sentence(.0))]
     Postgres(#[from] sqlx::Error),
     /// The rows ended before their end.
     #[error("the rows stopped coming")]

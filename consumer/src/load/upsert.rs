@@ -6,7 +6,7 @@ use nightdrop_schema::Mode;
 use sqlx::{AssertSqlSafe, PgTransaction, Row};
 
 use super::{Rows, Target, copy, execute};
-use crate::destination;
+use crate::catalog;
 use crate::table;
 
 /// Loads rows of any number of files with one header, through a stage. Their job is locked.
@@ -42,7 +42,7 @@ pub(super) async fn load(
 
     // The stage keeps the table from being changed from here on; before that, another consumer may have
     // added columns that this one has never seen.
-    let there = destination::columns(transaction, &target.destination.name).await?;
+    let there = catalog::columns(transaction, &target.destination.name).await?;
     let set = updates(target, &there).join(", ");
     sqlx::query(AssertSqlSafe(format!(
         "INSERT INTO {name} AS t ({columns})

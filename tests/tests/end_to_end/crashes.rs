@@ -140,7 +140,7 @@ fn a_consumer_that_was_thought_dead_loads_nothing_that_another_has_loaded() {
         hanging.signal("CONT");
         // Its own look at the ledger tells it that the file is not its any more.
         crate::site::until("the late consumer to see the bucket", || {
-            hanging.log().contains("bucket answers")
+            hanging.log().contains("bucket can be used")
         });
         site.drop(&departures("2013-01-31T06:00:00Z"));
         site.wait_for("SELECT count(*) FROM jfk.departures", &["4"]);

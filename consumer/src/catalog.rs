@@ -1,0 +1,88 @@
+//! What Postgres's catalog says of a report table.
+
+use std::collections::BTreeMap;
+
+use sqlx::{PgConnection, Row};
+
+use crate::table::Name;
+
+/// Whether a table is there, and whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Whether it is a route's; none if results never went there.
+    pub(crate) ours: Option<bool>,
+    /// Whether its schema is there.
+    pub(crate) schema_there: bool,
+    /// Whether anything of its name is there: a table, or a view, or an index.
+    pub(crate) there: bool,
+}
+
+/// Looks for a table.
+///
+/// # Errors
+/// When Postgres is away.
+pub(crate) async fn find(connection: &mut PgConnection, name: &Name) -> Result<Found, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT (SELECT routed FROM nightdrop.destination d WHERE d.table_schema = $1 AND d.table_name = $2),
+                EXISTS (SELECT FROM pg_namespace WHERE nspname = $1),
+                EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                        WHERE n.nspname = $1 AND c.relname = $2)",
+    )
+    .bind(&name.schema)
+    .bind(&name.table)
+    .fetch_one(connection)
+    .await?;
+    Ok(Found {
+        ours: row.try_get(0)?,
+        schema_there: row.try_get(1)?,
+        there: row.try_get(2)?,
+    })
+}
+
+/// A table's columns, without generated ones: name to type, as `format_type` writes it.
+///
+/// # Errors
+/// When Postgres is away.
+pub(crate) async fn columns(
+    connection: &mut PgConnection,
+    name: &Name,
+) -> Result<BTreeMap<String, String>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT a.attname::text, format_type(a.atttypid, NULL)
+         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped
+           AND a.attgenerated = ''",
+    )
+    .bind(&name.schema)
+    .bind(&name.table)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect()
+}
+
+/// Whether a unique index is there over exactly these columns, in whatever order, and over all rows.
+///
+/// # Errors
+/// When Postgres is away.
+pub(crate) async fn has_unique_index(
+    connection: &mut PgConnection,
+    name: &Name,
+    columns: &[&str],
+) -> Result<bool, sqlx::Error> {
+    sqlx::query(
+        "SELECT EXISTS (
+             SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = $1 AND c.relname = $2 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+               AND (SELECT array_agg(a.attname::text ORDER BY a.attname::text)
+                    FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey))
+                 = (SELECT array_agg(w ORDER BY w) FROM unnest($3::text[]) w))",
+    )
+    .bind(&name.schema)
+    .bind(&name.table)
+    .bind(columns)
+    .fetch_one(connection)
+    .await?
+    .try_get(0)
+}
