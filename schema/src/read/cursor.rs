@@ -81,6 +81,11 @@ impl<'a> Cursor<'a> {
         self.pos
     }
 
+    /// How many bytes there are from an earlier position on, gone past or not.
+    pub(crate) fn there_since(&self, start: usize) -> usize {
+        self.bytes.len() - start
+    }
+
     #[inline]
     pub(crate) fn rest(&self) -> &'a [u8] {
         &self.bytes[self.pos..]

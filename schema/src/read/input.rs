@@ -116,12 +116,18 @@ impl<R: Read> Input<R> {
     }
 
     /// Goes past white space; says what comes then, or that nothing does. For what follows the message.
-    pub(super) fn after_space(&mut self) -> Result<Option<u8>, Error> {
+    pub(super) fn after_space(&mut self, extent: Extent<'_>) -> Result<Option<u8>, Error> {
+        let mut past = 0;
         loop {
             let mut cursor = Cursor::new(self.pending(), 0);
             cursor.space();
             let next = cursor.rest().first().copied();
-            self.start += cursor.pos();
+            let space = cursor.pos();
+            self.start += space;
+            past += space;
+            if past > extent.cap {
+                return Err(too_large(extent));
+            }
             if next.is_some() || !self.more(self.size)? {
                 return Ok(next);
             }

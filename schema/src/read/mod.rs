@@ -77,6 +77,15 @@ pub trait RowSink {
     fn end(&mut self);
 }
 
+/// For a row that is only looked at.
+struct Nowhere;
+
+impl RowSink for Nowhere {
+    fn start(&mut self) {}
+    fn value(&mut self, _: usize, _: Value<'_>) {}
+    fn end(&mut self) {}
+}
+
 /// What a message was, once it has been read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
@@ -182,8 +191,14 @@ impl<R: Read> Reader<R> {
             what: "the row",
             ends: &ends,
         };
+        let mut again = false;
         let there = input
             .step(extent, |cursor, _| {
+                // A row that was not whole at first may be large, or never end, or be wrong at its end: its values are
+                // held nowhere else before it is known to be good.
+                if std::mem::replace(&mut again, true) {
+                    row::parse(&mut cursor.clone(), layout, *rows, scratch, &mut Nowhere)?;
+                }
                 row::parse(cursor, layout, *rows, scratch, sink)
             })
             .map_err(|error| {
@@ -224,7 +239,7 @@ impl<R: Read> Reader<R> {
             ends: &ends,
         };
         let count = input.step(extent, |cursor, _| tail::parse(cursor, head, caps))?;
-        if let Some(next) = input.after_space()? {
+        if let Some(next) = input.after_space(extent)? {
             return Err(tail::more(next, input.offset()));
         }
         if let Some(count) = count

@@ -63,7 +63,16 @@ pub(super) fn parse<S: RowSink>(
         };
         cell::parse(cursor, slot.ty, scratch, &mut skip, &mut give)
             .and_then(|()| cell::within(cursor.pos() - start, layout.cell_cap))
-            .map_err(|stop| at_cell(stop, index, place, slot))?;
+            .map_err(|stop| {
+                // A cell that does not end within its cap is not waited for.
+                let stop = match stop {
+                    Stop::Incomplete => cell::within(cursor.there_since(start), layout.cell_cap)
+                        .err()
+                        .unwrap_or(Stop::Incomplete),
+                    other => other,
+                };
+                at_cell(stop, index, place, slot)
+            })?;
     }
     match cursor.token()? {
         b']' => cursor.bump(),

@@ -294,6 +294,48 @@ fn no_cap_is_exceeded_and_memory_stays_below_them() {
 }
 
 #[test]
+fn a_cell_that_does_not_end_within_its_cap_is_not_waited_for() {
+    let endless = io::Read::chain(
+        io::Cursor::new(message("[[\"UA", 0).split_once("UA").unwrap().0.to_owned()),
+        io::repeat(b'x'),
+    );
+    let mut reader = Reader::new(endless, Caps::default());
+    reader.open().unwrap();
+    let error = reader.next_row(&mut Kept::default()).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "data.rows[0][0] (carrier, string): the cell has more than 16777216 bytes; make it smaller"
+    );
+    assert!(reader.input.memory() <= 32 << 20);
+}
+
+#[test]
+fn of_a_large_row_that_is_wrong_at_its_end_nobody_gets_a_value() {
+    // More than what is there at first, when all of a small file is looked at.
+    let text = "x".repeat(SMALL);
+    let message = message(&format!("[[\"{text}\",1.5]]"), 1);
+    let mut reader = Reader::new(message.as_bytes(), Caps::default());
+    reader.open().unwrap();
+    let mut kept = Kept::default();
+    assert!(reader.next_row(&mut kept).is_err());
+    assert!(kept.row.is_empty());
+}
+
+#[test]
+fn space_without_end_behind_the_message_is_refused() {
+    let message = message("[]", 0);
+    let endless = io::Read::chain(message.as_bytes(), io::repeat(b' '));
+    let error = read_from(endless, Caps::default(), 1000).err().unwrap();
+    assert_eq!(
+        (error.kind, error.to_string().as_str()),
+        (
+            Kind::TooLarge,
+            "what stands after the rows has more than 1048576 bytes; make it smaller"
+        )
+    );
+}
+
+#[test]
 fn a_cell_just_within_the_cap_is_read() {
     let caps = Caps {
         cell: 10,
