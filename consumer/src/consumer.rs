@@ -18,6 +18,11 @@ use crate::ledger::verdict::Tally;
 /// Rows of one file, in bytes, that a batch takes; a file with more is streamed.
 const WHOLE: usize = 2 * 1024 * 1024;
 
+/// Small files that are decoded at once: as many as there are processors, and no more than memory allows.
+fn decoders() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().min(4))
+}
+
 /// One consumer process.
 pub struct Consumer {
     /// Its configuration.
@@ -72,6 +77,7 @@ impl Consumer {
             caps: config.caps.caps(),
             memory: Arc::new(Semaphore::new(STORED_KIB)),
             whole: WHOLE,
+            decoding: Arc::new(Semaphore::new(decoders())),
         };
         Ok(Self {
             config,

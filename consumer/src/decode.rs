@@ -19,6 +19,9 @@ const PIECE: usize = 512 * 1024;
 /// The largest window that a zstd file may ask for, as a power of two: 8 MiB.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
+/// How zstd's library says that a window is larger than that (`ZSTD_error_frameParameter_windowTooLarge`).
+const WINDOW_REFUSED: &str = "Frame requires too much memory";
+
 /// Where the rows go while they are read.
 pub trait Sink {
     /// All that stands before the rows. Comes once, and not at all for a note.
@@ -165,7 +168,11 @@ fn bad(error: &nightdrop_schema::Error) -> Error {
         Kind::Io => "undecodable",
         kind => kind.as_str(),
     };
-    Error::Bad(Reason::new(name, error.to_string()))
+    let mut sentence = error.to_string();
+    if error.kind == Kind::Io && sentence.contains(WINDOW_REFUSED) {
+        sentence = "the file asks for a zstd window of more than 8 MiB; compress it without --long, or with --long=23".into();
+    }
+    Error::Bad(Reason::new(name, sentence))
 }
 
 fn undecodable(error: &io::Error) -> Error {

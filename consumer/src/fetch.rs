@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nightdrop_bucket::{Bucket, Error as BucketError, Fault};
-use nightdrop_schema::Caps;
+use nightdrop_schema::{Caps, Kind};
 use tokio::sync::Semaphore;
 
 use crate::decode::{self, Decoded, Whole};
@@ -48,7 +48,15 @@ pub struct Fetch {
     pub memory: Arc<Semaphore>,
     /// How many bytes of rows a batch takes of one file.
     pub whole: usize,
+    /// Permits for files that are inflated and decoded at once.
+    pub decoding: Arc<Semaphore>,
 }
+
+/// What a batch inflates of one file, in bytes: a few KiB can become gigabytes, and many files are read at once.
+const INFLATED: u64 = 4 * 1024 * 1024;
+
+/// The longest row that a batch reads, in bytes.
+const ROW: usize = 1024 * 1024;
 
 impl Fetch {
     /// Fetches and decodes one file.
@@ -61,7 +69,14 @@ impl Fetch {
             Ok(stored) => stored,
             Err(error) => return unread(file.id, error),
         };
-        let (caps, limit) = (self.caps.clone(), self.whole);
+        // Never closed.
+        let _decoding = self.decoding.acquire().await;
+        let limit = self.whole;
+        let caps = Caps {
+            file: self.caps.file.min(INFLATED),
+            row: self.caps.row.min(ROW),
+            ..self.caps.clone()
+        };
         let decoded = tokio::task::spawn_blocking(move || {
             let mut whole = Whole {
                 limit,
@@ -107,6 +122,10 @@ fn sort(
             })),
             None => Fetched::Large(file.id),
         },
+        // Of what exceeds a batch's own caps only a stream knows whether it exceeds those of the configuration.
+        Err(decode::Error::Bad(reason)) if reason.name == Kind::TooLarge.as_str() => {
+            Fetched::Large(file.id)
+        }
         Err(decode::Error::Bad(reason)) => Fetched::Bad(file.id, reason, stored),
         Err(decode::Error::Large | decode::Error::Unwanted) => Fetched::Large(file.id),
     }
