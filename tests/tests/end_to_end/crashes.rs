@@ -198,7 +198,7 @@ fn two_consumers_that_load_the_same_run_at_the_same_time_load_it_once() {
             &["false|duplicate", "true|loaded"],
         );
         assert_eq!(site.rows("SELECT count(*) FROM jfk.departures"), ["20000"]);
-        assert!(first.log().contains("given back"), "{}", first.log());
+        assert!(first.log().contains("file_loaded_once"), "{}", first.log());
     });
 }
 
