@@ -1,9 +1,15 @@
 //! The verbs of `nightdrop-producer`, and the exit code that each ends with.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 use nightdrop_bucket::Bucket;
-use nightdrop_runtime::{cli::Common, exit::Code, shutdown};
-use nightdrop_schema::Job;
+use nightdrop_runtime::{
+    cli::Common,
+    exit::{self, Code},
+    shutdown, telemetry,
+};
+use nightdrop_schema::{Job, Timestamptz};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -11,7 +17,7 @@ use crate::{
     config::{Config, JobConfig},
     drain::drain,
     dry_run::dry_run,
-    job,
+    job::{self, Ask},
     put::put,
     spool::Spool,
     table::table,
@@ -45,9 +51,9 @@ pub enum Verb {
         /// Run every job of the configuration
         #[arg(long)]
         all: bool,
-        /// Show what would be dropped; touch neither spool nor bucket
-        #[arg(long)]
-        dry_run: bool,
+        /// What a run does beyond the configuration
+        #[command(flatten)]
+        flags: RunFlags,
     },
     /// List the jobs of the configuration
     List,
@@ -65,6 +71,64 @@ pub enum Verb {
     },
 }
 
+/// What a run does beyond the configuration.
+#[derive(Debug, clap::Args)]
+pub struct RunFlags {
+    /// Show what would be dropped; touch neither spool nor bucket
+    #[arg(long)]
+    dry_run: bool,
+    /// Read from this instant on, such as 2013-01-01T00:00:00Z: a cursor job's first run, or its
+    /// first after its query changed or its state folder was moved or lost
+    #[arg(long, value_name = "T", conflicts_with_all = ["all", "from"])]
+    start: Option<String>,
+    /// Run a window job for each of its slots from here on: a day, or a time of day in its time zone
+    #[arg(long, value_name = "T", requires = "to", conflicts_with = "all")]
+    from: Option<String>,
+    /// The end of the last slot
+    #[arg(long, value_name = "T", requires = "from")]
+    to: Option<String>,
+}
+
+impl RunFlags {
+    fn ask(&self, jobs: &[String]) -> Result<Ask, Error> {
+        let start = match &self.start {
+            Some(_) if jobs.len() > 1 => {
+                return Err(Error::Flags(
+                    "--start: each job has a watermark of its own; name one job".to_owned(),
+                ));
+            }
+            Some(text) => match text.parse::<Timestamptz>() {
+                Ok(start) if start.is_finite() => Some(start),
+                Ok(_) => return Err(Error::Flags(format!("--start: {text} is no beginning"))),
+                Err(why) => return Err(Error::Flags(format!("--start: {why}"))),
+            },
+            None => None,
+        };
+        Ok(Ask {
+            start,
+            range: self.from.clone().zip(self.to.clone()),
+        })
+    }
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    exit::guard(|| {
+        let cli: Cli = nightdrop_runtime::cli::parse();
+        telemetry::init(cli.common.log_format, cli.common.verbose);
+        match tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+        {
+            Ok(runtime) => runtime.block_on(run(cli)),
+            Err(error) => {
+                tracing::error!("the system refuses a thread: {error}");
+                Code::Software
+            }
+        }
+    })
+}
+
 /// Does what the command line says, and says on stderr what went wrong.
 pub async fn run(cli: Cli) -> Code {
     let stop = shutdown::on_signal();
@@ -73,8 +137,8 @@ pub async fn run(cli: Cli) -> Code {
         Verb::List => list(&cli.common),
         Verb::Put { file } => put_file(&cli.common, file, &stop).await,
         Verb::Drain => return code(drain_all(&cli.common, &stop).await),
-        Verb::Run { jobs, all, dry_run } => {
-            return code(run_jobs(&cli.common, jobs, *all, *dry_run, &stop).await);
+        Verb::Run { jobs, all, flags } => {
+            return code(run_jobs(&cli.common, jobs, *all, flags, &stop).await);
         }
     };
     code(ended.map(|()| Code::Ok))
@@ -131,21 +195,30 @@ async fn run_jobs(
     common: &Common,
     names: &[String],
     all: bool,
-    dry: bool,
+    flags: &RunFlags,
     stop: &CancellationToken,
 ) -> Result<Code, Error> {
+    let ask = flags.ask(names)?;
     let config = load(common)?;
     let jobs = chosen(&config, names, all)?;
+    for (job, job_config) in &jobs {
+        // Before any of them runs.
+        ask.slots(job, &job_config.reads)?;
+    }
     let bucket = open(&config)?;
     let mut first = Code::Ok;
     for (job, job_config) in jobs {
-        let ended = if dry {
-            dry_run(&config, job, job_config, stop)
+        let ended = if flags.dry_run {
+            dry_run(&config, job, job_config, &ask, stop)
                 .await
                 .and_then(|page| print(&format!("{job}\n\n{page}")))
         } else {
-            let ended = job::run(&config, job, job_config, &bucket, stop).await;
-            ended.and_then(|report| print(&format!("{job}: {report}")))
+            let ended = job::run(&config, job, job_config, &ask, &bucket, stop).await;
+            ended.and_then(|reports| {
+                reports
+                    .iter()
+                    .try_for_each(|report| print(&format!("{job}: {report}")))
+            })
         };
         if let Err(error) = ended {
             tracing::error!("{job}: {error}");

@@ -8,17 +8,23 @@ use std::{
     time::Duration,
 };
 
+use chrono_tz::Tz;
 use indexmap::IndexMap;
 use nightdrop_bucket as bucket;
 use nightdrop_runtime::{config, secret::Secret};
-use nightdrop_schema::{ColumnName, Compression, Job, Mode, Problem, Producer, Type};
+use nightdrop_schema::{ColumnName, Compression, Job, Mode, Problem, Producer, Timestamptz, Type};
 use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    parameters::Parameter,
+    cursor::Cursor,
+    interval::Part,
+    parameters::{End, Of, Placeholder},
     source::{Query, Source},
+    window::{Every, Window},
 };
+
+mod reads;
 
 /// A file that was accepted: whatever it names is there.
 #[derive(Debug)]
@@ -54,7 +60,9 @@ pub struct JobConfig {
     /// What runs there: the text, or the file that holds it.
     pub sql: Sql,
     /// Bound to the query's placeholders, in order.
-    pub parameters: Vec<Parameter>,
+    pub parameters: Vec<Placeholder>,
+    /// Which rows a run asks for.
+    pub reads: Reads,
     /// Types of columns where the source can't tell.
     pub types: BTreeMap<String, Type>,
     /// How long it may take, connecting included.
@@ -63,6 +71,17 @@ pub struct JobConfig {
     pub mode: Mode,
     /// Fewer rows are a failure.
     pub min_rows: u64,
+}
+
+/// Which of its source's rows a job's runs ask for.
+#[derive(Debug, Clone)]
+pub enum Reads {
+    /// All that the query gives.
+    Whole,
+    /// `cursor = …`: what came since the last run.
+    Cursor(Cursor),
+    /// `window = …`: a slot of time.
+    Window(Window),
 }
 
 /// Where a query's text is.
@@ -106,7 +125,7 @@ impl JobConfig {
     ///
     /// # Errors
     /// The `query_file` can't be read.
-    pub fn query(&self) -> Result<Query, Error> {
+    pub fn query(&self, part: Part) -> Result<Query, Error> {
         let sql = match &self.sql {
             Sql::Text(text) => text.clone(),
             Sql::File(path) => {
@@ -119,6 +138,7 @@ impl JobConfig {
         Ok(Query {
             sql,
             parameters: self.parameters.clone(),
+            part,
             types: self.types.clone(),
             timeout: self.timeout,
         })
@@ -183,8 +203,8 @@ struct JobTable {
     query: Option<String>,
     query_file: Option<PathBuf>,
     #[serde(default)]
-    parameters: Vec<Parameter>,
-    mode: ModeName,
+    parameters: Vec<Placeholder>,
+    mode: Option<ModeName>,
     #[serde(default)]
     primary_key: Vec<ColumnName>,
     #[serde(default = "timeout", with = "config::duration")]
@@ -193,6 +213,69 @@ struct JobTable {
     types: BTreeMap<String, TypeName>,
     #[serde(default)]
     min_rows: u64,
+    cursor: Option<CursorTable>,
+    window: Option<WindowTable>,
+    timezone: Option<Zone>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CursorTable {
+    start: Option<Instant>,
+    #[serde(with = "config::duration")]
+    lag: Duration,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WindowTable {
+    every: Slots,
+    column: ColumnName,
+}
+
+/// An instant, as a text with its offset.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Instant(Timestamptz);
+
+impl TryFrom<String> for Instant {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.parse::<Timestamptz>() {
+            Ok(instant) if instant.is_finite() => Ok(Self(instant)),
+            Ok(_) => Err("infinity is no beginning; write an instant".to_owned()),
+            Err(problem) => Err(problem.to_string()),
+        }
+    }
+}
+
+/// How long a slot is.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Slots(Every);
+
+impl TryFrom<String> for Slots {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self)
+    }
+}
+
+/// A time zone by its IANA name.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Zone(Tz);
+
+impl TryFrom<String> for Zone {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| {
+            format!("{text:?} is no time zone; write its IANA name, such as \"Europe/Berlin\"")
+        })
+    }
 }
 
 fn timeout() -> Duration {
@@ -333,6 +416,7 @@ impl Check<'_> {
                 ),
             ));
         };
+        let reads = self.reads(job, &table)?;
         let sql = match (table.query, table.query_file) {
             (Some(query), None) => Sql::Text(query),
             // Beside the configuration, wherever the process was started.
@@ -350,7 +434,17 @@ impl Check<'_> {
                 ));
             }
         };
-        let mode = match (table.mode, table.primary_key.is_empty()) {
+        let Some(mode) = table.mode.or(match &reads {
+            // What else could a slot's result be.
+            Reads::Window(_) => Some(ModeName::Replace),
+            Reads::Whole | Reads::Cursor(_) => None,
+        }) else {
+            return Err(self.wrong(
+                key("mode"),
+                "what are the rows to those that are there? write \"append\", \"replace\" or \"upsert\"",
+            ));
+        };
+        let mode = match (mode, table.primary_key.is_empty()) {
             (ModeName::Append, true) => Mode::Append,
             (ModeName::Replace, true) => Mode::Replace { range: None },
             (ModeName::Upsert, false) => Mode::Upsert {
@@ -377,6 +471,7 @@ impl Check<'_> {
             source: source.clone(),
             sql,
             parameters: table.parameters,
+            reads,
             types: table
                 .types
                 .into_iter()

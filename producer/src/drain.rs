@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error,
+    failpoint::failpoint,
     spool::{Entry, Turn},
 };
 
@@ -99,7 +100,9 @@ async fn once(turn: &Turn, bucket: &Bucket, waiting: Vec<Entry>) -> Result<Pass,
             // A key has the run's id in it: what is there already is this very result, put by an
             // attempt whose answer was lost, or by a run that died before it could remove it.
             Ok(bucket::Put::Created | bucket::Put::AlreadyThere) => {
+                failpoint("entry: put");
                 turn.remove(&entry)?;
+                failpoint("entry: removed");
                 pass.gone.push(entry);
             }
             Err(error) if may_pass(error.fault()) => pass.later.push((entry, error)),

@@ -9,10 +9,12 @@ use uuid::Uuid;
 
 use crate::{
     Error,
-    config::{Config, JobConfig},
-    job::header,
+    config::{Config, JobConfig, Reads},
+    interval::{Guard, Interval},
+    job::{Ask, header, reading},
     progress::Progress,
-    source::{self, Described, Query, Sink},
+    source::{self, Described, Opening, Query, Sink},
+    spool::Spool,
     table,
 };
 
@@ -28,20 +30,26 @@ pub async fn dry_run(
     config: &Config,
     job: &Job,
     job_config: &JobConfig,
+    ask: &Ask,
     stop: &CancellationToken,
 ) -> Result<String, Error> {
-    let query = job_config.query()?;
-    let mut sink = Preview {
-        config,
-        job,
-        job_config,
-        query: &query,
-        progress: Progress::new(job.as_str()),
-        begun: None,
-    };
-    job_config.source.run(&query, &mut sink, stop).await?;
-    let Preview { begun, .. } = sink;
-    begun.ok_or(source::Error::Silent)?.page(job_config)
+    let watermark = Spool::new(config.producer.clone(), &config.state_dir).watermark(job);
+    let mut pages = Vec::new();
+    for slot in ask.slots(job, &job_config.reads)? {
+        let (query, _) = reading(job_config, slot, ask, &watermark)?;
+        let mut sink = Preview {
+            config,
+            job,
+            job_config,
+            query: &query,
+            progress: Progress::new(job.as_str()),
+            begun: None,
+        };
+        job_config.source.run(&query, &mut sink, stop).await?;
+        let Preview { begun, .. } = sink;
+        pages.push(begun.ok_or(source::Error::Silent)?.page(job_config)?);
+    }
+    Ok(pages.join("\n"))
 }
 
 struct Preview<'a> {
@@ -59,10 +67,14 @@ struct Begun {
     columns: Vec<Described>,
     writer: Writer<io::Sink>,
     first: Vec<Vec<String>>,
+    interval: Option<Interval>,
+    guard: Guard,
+    others_seen: Option<bool>,
 }
 
 impl Sink for Preview<'_> {
-    fn begin(&mut self, as_of: Timestamptz, columns: &[Described]) -> Result<(), Error> {
+    fn begin(&mut self, opening: &Opening<'_>) -> Result<(), Error> {
+        let as_of = opening.as_of;
         let envelope = Envelope {
             id: RunId::from(Uuid::now_v7()),
             source: self.config.producer.clone(),
@@ -77,20 +89,24 @@ impl Sink for Preview<'_> {
             envelope.id,
             self.config.bucket.compress,
         )?;
-        let header = header(self.job_config, self.query, columns);
+        let header = header(self.job_config, self.query, opening);
         let writer = Writer::new(io::sink(), &envelope, &header).map_err(Error::written)?;
         self.begun = Some(Begun {
             key,
             as_of,
-            columns: columns.to_vec(),
+            columns: opening.columns.to_vec(),
             writer,
             first: Vec::new(),
+            interval: opening.interval.cloned(),
+            guard: Guard::new(opening.interval, opening.columns),
+            others_seen: opening.others_seen,
         });
         Ok(())
     }
 
     fn value(&mut self, value: Value<'_>) -> Result<(), Error> {
         let begun = self.begun.as_mut().ok_or(source::Error::Silent)?;
+        begun.guard.see(&value)?;
         let before = begun.writer.rows();
         if before < SHOWN as u64 {
             match begun.first.last_mut() {
@@ -129,10 +145,11 @@ impl Begun {
         // Writing to a String can't fail.
         let _ = write!(
             page,
-            "key   {}\nas of {}\nmode  {}\n\n{}\n{} rows",
+            "key   {}\nas of {}\nmode  {}\n{}\n{}\n{} rows",
             self.key,
             self.as_of,
             job_config.mode.as_str(),
+            interval_lines(self.interval.as_ref(), job_config, self.others_seen),
             table::table(
                 vec![
                     "column".to_owned(),
@@ -157,6 +174,33 @@ impl Begun {
             let _ = write!(page, ":\n\n{}", table::table(names, self.first));
         }
         Ok(page)
+    }
+}
+
+/// Which rows it is about, and what has to be true of the source for them to be all.
+fn interval_lines(
+    interval: Option<&Interval>,
+    job_config: &JobConfig,
+    others_seen: Option<bool>,
+) -> String {
+    let Some(interval) = interval else {
+        return String::new();
+    };
+    match &job_config.reads {
+        Reads::Whole => String::new(),
+        Reads::Window(window) => format!("slot  {interval}, the clock of {}\n", window.timezone),
+        Reads::Cursor(cursor) => {
+            let lag = humantime::format_duration(cursor.lag);
+            let seen = match others_seen {
+                Some(true) => "no transaction that is open now is older",
+                _ => {
+                    "whether one that is open now is older, this user of the source can't see in full"
+                }
+            };
+            format!(
+                "reads {interval}\nlag   {lag}: what a transaction commits that takes longer is never read; {seen}\n"
+            )
+        }
     }
 }
 

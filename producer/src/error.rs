@@ -6,7 +6,7 @@ use nightdrop_bucket as bucket;
 use nightdrop_runtime::{cli::NoConfig, exit::Code};
 use nightdrop_schema as schema;
 
-use crate::{config, source, spool};
+use crate::{config, source, spool, watermark};
 
 /// Why a verb did not do what it was asked. The text says what, where, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,25 @@ pub enum Error {
         /// The rows that there must be.
         min_rows: u64,
     },
+    /// A row that is not in the range that its result replaces.
+    #[error(
+        "row {row}: {} is {found}, outside [{}, {}); the query must give the rows of its window and no others; nothing was dropped",
+        range.column, range.from, range.to
+    )]
+    OutsideRange {
+        /// The row, from 1.
+        row: u64,
+        /// What the column says.
+        found: String,
+        /// What the result would replace.
+        range: Box<schema::Range>,
+    },
+    /// There is no instant to read from.
+    #[error(transparent)]
+    Watermark(#[from] watermark::Error),
+    /// Flags that the job has no use for.
+    #[error("{0}")]
+    Flags(String),
     /// A file that `put` or `validate` can't open.
     #[error("cannot read {name}: {source}")]
     Input {
@@ -97,12 +116,16 @@ impl Error {
     /// The exit code: what a script may do about it. One exhaustive match.
     pub fn code(&self) -> Code {
         match self {
-            Self::NoConfig(_) | Self::NoSuchJob { .. } | Self::Input { .. } => Code::Usage,
+            Self::NoConfig(_) | Self::NoSuchJob { .. } | Self::Flags(_) | Self::Input { .. } => {
+                Code::Usage
+            }
+            Self::Watermark(error) => error.code(),
             Self::Config(_) => Code::Config,
             Self::Source(error) => error.code(),
             Self::Message(_)
             | Self::Key(_)
             | Self::TooFewRows { .. }
+            | Self::OutsideRange { .. }
             | Self::OtherProducer { .. } => Code::Data,
             Self::Disk(_) => Code::CantCreate,
             Self::Spool(error) => error.code(),

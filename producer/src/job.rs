@@ -4,18 +4,23 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount};
 use nightdrop_bucket::Bucket;
-use nightdrop_schema::{Compression, Header, Job, Timestamptz, Value};
+use nightdrop_schema::{Bound, Compression, Header, Job, Mode, RunId, Timestamptz, Value};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     Error,
-    config::{Config, JobConfig},
+    config::{Config, JobConfig, Reads},
+    cursor::Since,
     drain::drain,
+    interval::{Guard, Interval, Part},
     outgoing::Outgoing,
     parameters,
     progress::Progress,
-    source::{self, Described, Query, Sink},
+    source::{self, Opening, Query, Sink},
     spool::{Entry, Spool, Turn},
+    watermark::{Fingerprint, Step, Watermark},
+    window::Slot,
 };
 
 /// What a run dropped.
@@ -29,6 +34,8 @@ pub struct Report {
     pub columns: usize,
     /// The instant that it is as of.
     pub as_of: Timestamptz,
+    /// The rows that it is about; none if all.
+    pub interval: Option<Interval>,
     /// Results of earlier runs that this one put.
     pub earlier: usize,
     /// How long it took.
@@ -42,13 +49,17 @@ impl std::fmt::Display for Report {
             rows,
             columns,
             as_of,
+            interval,
             earlier,
             took,
         } = self;
+        write!(f, "{} rows × {columns} columns", HumanCount(*rows))?;
+        if let Some(interval) = interval {
+            write!(f, " in {interval}")?;
+        }
         write!(
             f,
-            "{} rows × {columns} columns as of {as_of}, {} in {:.1} s: {}",
-            HumanCount(*rows),
+            " as of {as_of}, {} in {:.1} s: {}",
             HumanBytes(entry.size),
             took.as_secs_f64(),
             entry.key
@@ -61,8 +72,67 @@ impl std::fmt::Display for Report {
     }
 }
 
-/// Runs a job: asks its source, commits the result to the spool, puts it. What earlier runs left in
-/// the spool is tried once before, and goes first in the end.
+/// What a command line asks of a job beyond its configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Ask {
+    /// `--start`: where a cursor begins.
+    pub start: Option<Timestamptz>,
+    /// `--from` and `--to`: the slots of a window, instead of the last that has ended.
+    pub range: Option<(String, String)>,
+}
+
+impl Ask {
+    /// The slots that are asked for; `[None]` is the last that has ended.
+    ///
+    /// # Errors
+    /// The job has no use for a flag.
+    pub(crate) fn slots(&self, job: &Job, reads: &Reads) -> Result<Vec<Option<Slot>>, Error> {
+        let flags = |sentence: String| Err(Error::Flags(sentence));
+        if self.start.is_some() && !matches!(reads, Reads::Cursor(_)) {
+            return flags(format!("--start: [job.{job}] has no cursor to start"));
+        }
+        match (&self.range, reads) {
+            (None, _) => Ok(vec![None]),
+            (Some((from, to)), Reads::Window(window)) => {
+                let slots = window.slots(from, to).map_err(Error::Flags)?;
+                Ok(slots.into_iter().map(Some).collect())
+            }
+            (Some(_), Reads::Whole | Reads::Cursor(_)) => flags(format!(
+                "--from and --to: [job.{job}] has no window; what it reads is not said on the command line"
+            )),
+        }
+    }
+}
+
+/// What a run reads, and the step that its watermark takes with it.
+pub(crate) fn reading(
+    config: &JobConfig,
+    slot: Option<Slot>,
+    ask: &Ask,
+    watermark: &Watermark,
+) -> Result<(Query, Option<Step>), Error> {
+    match &config.reads {
+        Reads::Whole => Ok((config.query(Part::Whole)?, None)),
+        Reads::Window(window) => {
+            let window = window.clone();
+            Ok((config.query(Part::Window { window, slot })?, None))
+        }
+        Reads::Cursor(cursor) => {
+            let mut query = config.query(Part::Whole)?;
+            let of = Fingerprint::new(&query.sql, &query.parameters, config.source.url().as_str());
+            let step = watermark.step(&of, ask.start, cursor.start)?;
+            query.part = Part::Cursor(Since {
+                from: step.from(),
+                lag: cursor.lag,
+            });
+            Ok((query, Some(step)))
+        }
+    }
+}
+
+/// Runs a job: asks its source, commits the result to the spool, puts it; of a backfill one result
+/// for each slot. What earlier runs left in the spool is tried once before, and goes first in the
+/// end.
 ///
 /// # Errors
 /// The job has no result, or it has and it could not be put: then it waits in the spool.
@@ -70,22 +140,62 @@ pub async fn run(
     config: &Config,
     job: &Job,
     job_config: &JobConfig,
+    ask: &Ask,
     bucket: &Bucket,
+    stop: &CancellationToken,
+) -> Result<Vec<Report>, Error> {
+    let slots = ask.slots(job, &job_config.reads)?;
+    let turn = Spool::new(config.producer.clone(), &config.state_dir).lock(job)?;
+    let mut progress = Progress::new(job.as_str());
+    let mut earlier = put_earlier(&turn, bucket, stop).await?;
+
+    let last = slots.len() - 1;
+    let mut reports = Vec::new();
+    for (index, slot) in slots.into_iter().enumerate() {
+        let asked = ask_source(config, job_config, slot, ask, &turn, &mut progress, stop).await;
+        let mut report = match asked {
+            Ok(report) => report,
+            Err(error) => {
+                // The slots before it are whole; the first thing that went wrong is what is said.
+                let _ = drain(&turn, bucket, config.bucket.put_for, stop).await;
+                return Err(error);
+            }
+        };
+        progress.say("putting it into the bucket");
+        let gone = if index == last {
+            drain(&turn, bucket, config.bucket.put_for, stop)
+                .await?
+                .len()
+        } else {
+            put_earlier(&turn, bucket, stop).await?
+        };
+        report.earlier = std::mem::take(&mut earlier) + gone.saturating_sub(1);
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+/// From the source into the spool.
+async fn ask_source(
+    config: &Config,
+    job_config: &JobConfig,
+    slot: Option<Slot>,
+    ask: &Ask,
+    turn: &Turn,
+    progress: &mut Progress,
     stop: &CancellationToken,
 ) -> Result<Report, Error> {
     let started = Instant::now();
-    let query = job_config.query()?;
-    let turn = Spool::new(config.producer.clone(), &config.state_dir).lock(job)?;
-    let mut progress = Progress::new(job.as_str());
-
-    let mut earlier = put_earlier(&turn, bucket, stop).await?;
-
+    let (query, moves) = reading(job_config, slot, ask, turn.watermark())?;
     let mut sink = ToSpool {
-        turn: &turn,
+        turn,
         query: &query,
         config: job_config,
+        run: moves
+            .as_ref()
+            .map_or_else(|| RunId::from(Uuid::now_v7()), Step::run_id),
         compression: config.bucket.compress,
-        progress: &mut progress,
+        progress,
         begun: None,
     };
     job_config.source.run(&query, &mut sink, stop).await?;
@@ -93,19 +203,25 @@ pub async fn run(
         outgoing,
         columns,
         as_of,
+        interval,
+        ..
     } = sink.whole()?;
     let rows = outgoing.rows();
-    let entry = outgoing.commit()?;
-
-    progress.say("putting it into the bucket");
-    let gone = drain(&turn, bucket, config.bucket.put_for, stop).await?;
-    earlier += gone.len().saturating_sub(1);
+    let to = match &interval {
+        Some(Interval {
+            to: Bound::Timestamptz(to),
+            ..
+        }) => Some(*to),
+        _ => None,
+    };
+    let entry = outgoing.commit_with(moves.as_ref().zip(to))?;
     Ok(Report {
         entry,
         rows,
         columns,
         as_of,
-        earlier,
+        interval,
+        earlier: 0,
         took: started.elapsed(),
     })
 }
@@ -129,8 +245,8 @@ async fn put_earlier(
 }
 
 /// What a job's message says before its rows.
-pub(crate) fn header(config: &JobConfig, query: &Query, columns: &[Described]) -> Header {
-    for described in columns {
+pub(crate) fn header(config: &JobConfig, query: &Query, opening: &Opening<'_>) -> Header {
+    for described in opening.columns {
         // `count(*)`, `?column?`: what databases call a column that nobody named.
         if described.column.name.as_str().contains(['(', '?']) {
             tracing::warn!(
@@ -140,12 +256,16 @@ pub(crate) fn header(config: &JobConfig, query: &Query, columns: &[Described]) -
         }
     }
     Header {
-        mode: config.mode.clone(),
-        columns: columns
+        mode: match opening.interval.and_then(Interval::range) {
+            Some(range) => Mode::Replace { range: Some(range) },
+            None => config.mode.clone(),
+        },
+        columns: opening
+            .columns
             .iter()
             .map(|described| described.column.clone())
             .collect(),
-        parameters: parameters::recorded(&query.parameters),
+        parameters: parameters::recorded(&query.parameters, opening.parameters),
         next_by: None,
     }
 }
@@ -155,6 +275,7 @@ struct ToSpool<'a> {
     turn: &'a Turn,
     query: &'a Query,
     config: &'a JobConfig,
+    run: RunId,
     compression: Compression,
     progress: &'a mut Progress,
     begun: Option<Begun<'a>>,
@@ -164,6 +285,8 @@ struct Begun<'a> {
     outgoing: Outgoing<'a>,
     columns: usize,
     as_of: Timestamptz,
+    interval: Option<Interval>,
+    guard: Guard,
 }
 
 impl<'a> ToSpool<'a> {
@@ -179,19 +302,26 @@ impl<'a> ToSpool<'a> {
 }
 
 impl Sink for ToSpool<'_> {
-    fn begin(&mut self, as_of: Timestamptz, columns: &[Described]) -> Result<(), Error> {
-        let header = header(self.config, self.query, columns);
-        let outgoing = self.turn.begin(as_of, &header, self.compression)?;
+    fn begin(&mut self, opening: &Opening<'_>) -> Result<(), Error> {
+        let header = header(self.config, self.query, opening);
+        let outgoing = self
+            .turn
+            .begin_run(self.run, opening.as_of, &header, self.compression)?;
         self.begun = Some(Begun {
             outgoing,
-            columns: columns.len(),
-            as_of,
+            columns: opening.columns.len(),
+            as_of: opening.as_of,
+            interval: opening.interval.cloned(),
+            guard: Guard::new(opening.interval, opening.columns),
         });
         Ok(())
     }
 
     fn value(&mut self, value: Value<'_>) -> Result<(), Error> {
-        let Begun { outgoing, .. } = self.begun.as_mut().ok_or(source::Error::Silent)?;
+        let Begun {
+            outgoing, guard, ..
+        } = self.begun.as_mut().ok_or(source::Error::Silent)?;
+        guard.see(&value)?;
         let before = outgoing.rows();
         outgoing.value(value)?;
         if outgoing.rows() > before {

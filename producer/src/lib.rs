@@ -2,14 +2,19 @@
 
 pub mod cli;
 pub mod config;
+pub mod cursor;
+pub mod interval;
 pub mod job;
 pub mod source;
 pub mod spool;
+pub mod watermark;
+pub mod window;
 
 mod drain;
 mod dry_run;
 mod encode;
 mod error;
+mod failpoint;
 mod input;
 mod lock;
 mod outgoing;
@@ -21,6 +26,11 @@ mod text_form;
 mod validate;
 
 pub use crate::{
-    drain::drain, dry_run::dry_run, error::Error, outgoing::Outgoing, parameters::Parameter,
-    put::put, validate::validate,
+    drain::drain,
+    dry_run::dry_run,
+    error::Error,
+    outgoing::Outgoing,
+    parameters::{End, Of, Parameter, Placeholder},
+    put::put,
+    validate::validate,
 };

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     Error,
     spool::{Draft, Entry, Turn},
+    watermark::Step,
 };
 
 /// A result that is being written. Dropped before [`Outgoing::commit`], it is as if it never was.
@@ -32,9 +33,20 @@ impl Turn {
         header: &Header,
         compression: Compression,
     ) -> Result<Outgoing<'_>, Error> {
+        self.begin_run(RunId::from(Uuid::now_v7()), as_of, header, compression)
+    }
+
+    /// Begins the result of a run that has an id.
+    pub(crate) fn begin_run(
+        &self,
+        id: RunId,
+        as_of: Timestamptz,
+        header: &Header,
+        compression: Compression,
+    ) -> Result<Outgoing<'_>, Error> {
         let draft = self.draft(compression)?;
         let envelope = Envelope {
-            id: RunId::from(Uuid::now_v7()),
+            id,
             source: draft.producer().clone(),
             subject: draft.job().clone(),
             time: as_of,
@@ -90,7 +102,12 @@ impl Outgoing<'_> {
     /// # Errors
     /// A row is not whole, or the disk refuses; then there is no entry.
     pub fn commit(self) -> Result<Entry, Error> {
+        self.commit_with(None)
+    }
+
+    /// The same, and in the same instant the job's watermark moves.
+    pub(crate) fn commit_with(self, moves: Option<(&Step, Timestamptz)>) -> Result<Entry, Error> {
         let (draft, _) = self.writer.finish().map_err(Error::written)?;
-        Ok(draft.commit(&self.key)?)
+        Ok(draft.commit_with(&self.key, moves)?)
     }
 }

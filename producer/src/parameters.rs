@@ -1,10 +1,95 @@
-//! `parameters = [{ type = "date", value = "2013-01-01" }]`: values that are bound to a query's
-//! placeholders, never written into its text.
+//! `parameters = [{ type = "date", value = "2013-01-01" }, "cursor.from"]`: values that are bound to a
+//! query's placeholders, never written into its text.
+
+use std::fmt;
 
 use nightdrop_schema::{Type, Value};
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use crate::{config::TypeName, text_form};
+
+/// What is bound to one placeholder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Placeholder {
+    /// A value that stands in the configuration.
+    Value(Parameter),
+    /// An end of the interval that the run is about.
+    End(Of, End),
+}
+
+/// What has an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// A `cursor`.
+    Cursor,
+    /// A `window`.
+    Window,
+}
+
+/// One of the two ends of a half-open interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The first value inside.
+    From,
+    /// The first value after.
+    To,
+}
+
+impl Of {
+    /// The key in the configuration.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Cursor => "cursor",
+            Self::Window => "window",
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::From => "from",
+            Self::To => "to",
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Placeholder {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = Placeholder;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a parameter: { type = \"…\", value = \"…\" }, or \"cursor.from\"")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Placeholder, E> {
+                Ok(match text {
+                    "cursor.from" => Placeholder::End(Of::Cursor, End::From),
+                    "cursor.to" => Placeholder::End(Of::Cursor, End::To),
+                    "window.from" => Placeholder::End(Of::Window, End::From),
+                    "window.to" => Placeholder::End(Of::Window, End::To),
+                    _ => {
+                        return Err(E::custom(format_args!(
+                            "{text:?} is no parameter; write {{ type = \"string\", value = {text:?} }}, or one of \"cursor.from\", \"cursor.to\", \"window.from\", \"window.to\""
+                        )));
+                    }
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Placeholder, A::Error> {
+                Parameter::deserialize(MapAccessDeserializer::new(map)).map(Placeholder::Value)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
 
 /// One value for one placeholder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,19 +153,23 @@ impl<'de> Deserialize<'de> for Parameter {
     }
 }
 
-/// What a message says its query ran with: the parameters in their order, under `$1`, `$2`, ….
+/// What a message says its query ran with: `cursor.from` and its like under their names, values that
+/// stand in the configuration under their places, `$1`, `$2`, ….
 pub(crate) fn recorded(
-    parameters: &[Parameter],
+    placeholders: &[Placeholder],
+    bound: &[Parameter],
 ) -> Option<serde_json::Map<String, serde_json::Value>> {
-    (!parameters.is_empty()).then(|| {
-        parameters
+    (!bound.is_empty()).then(|| {
+        placeholders
             .iter()
+            .zip(bound)
             .enumerate()
-            .map(|(index, parameter)| {
-                (
-                    format!("${}", index + 1),
-                    serde_json::Value::String(parameter.text.clone()),
-                )
+            .map(|(index, (placeholder, parameter))| {
+                let name = match placeholder {
+                    Placeholder::Value(_) => format!("${}", index + 1),
+                    Placeholder::End(of, end) => format!("{}.{end}", of.as_str()),
+                };
+                (name, serde_json::Value::String(parameter.text.clone()))
             })
             .collect()
     })

@@ -3,6 +3,7 @@
 //! `state_dir/spool/<job>/<time>-<run>.json[.zst|.gz]`: an entry is named as its key ends, so the
 //! name is all its metadata and one rename makes it visible as a whole. That rename is the run's
 //! commit: before it, nothing happened; after it, the result will be dropped, by this run or a later.
+//! A cursor job's watermark moves with it: `watermark` says how.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -16,10 +17,15 @@ use std::{
 };
 
 use nightdrop_runtime::exit::Code;
-use nightdrop_schema::{Compression, INBOX, Job, Key, Producer};
+use nightdrop_schema::{Compression, INBOX, Job, Key, Producer, Timestamptz};
 use uuid::Uuid;
 
-use crate::{encode::Encoder, lock::Lock};
+use crate::{
+    encode::Encoder,
+    failpoint::failpoint,
+    lock::Lock,
+    watermark::{Step, Watermark},
+};
 
 /// What a file is called until it is an entry.
 const DRAFT: &str = ".draft";
@@ -49,7 +55,7 @@ impl Error {
         }
     }
 
-    fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::State { path, source }
     }
@@ -68,6 +74,7 @@ pub struct Turn {
     producer: Producer,
     job: Job,
     folder: PathBuf,
+    watermark: Watermark,
     _lock: Lock,
 }
 
@@ -99,7 +106,8 @@ impl Spool {
         }
     }
 
-    /// Takes a job's turn. What an earlier run left half-written is removed.
+    /// Takes a job's turn. What an earlier run left half-written is removed, and a watermark that it
+    /// left behind its entry is brought to it.
     ///
     /// # Errors
     /// [`Error::Locked`] if another run has it; [`Error::State`] if the folder can't be used.
@@ -112,10 +120,17 @@ impl Spool {
             producer: self.producer.clone(),
             job: job.clone(),
             _lock: Lock::take(&locks.join(format!("{job}.lock")))?,
+            watermark: self.watermark(job),
             folder,
         };
         turn.remove_drafts()?;
+        turn.watermark.settle()?;
         Ok(turn)
+    }
+
+    /// Where a job's watermark is. To look at it takes no turn.
+    pub(crate) fn watermark(&self, job: &Job) -> Watermark {
+        Watermark::new(&self.state_dir, job)
     }
 
     /// A file without a name on the spool's disk: it is gone with the process, however that ends.
@@ -173,6 +188,11 @@ impl Turn {
         };
         draft.encoder = Some(Encoder::new(file, compression).map_err(Error::at(&draft.path))?);
         Ok(draft)
+    }
+
+    /// The job's watermark, settled.
+    pub(crate) fn watermark(&self) -> &Watermark {
+        &self.watermark
     }
 
     /// What waits, oldest first.
@@ -238,18 +258,44 @@ impl Draft<'_> {
     ///
     /// # Errors
     /// The disk refuses; then there is no entry.
-    pub fn commit(mut self, key: &Key) -> Result<Entry, Error> {
+    pub fn commit(self, key: &Key) -> Result<Entry, Error> {
+        self.commit_with(key, None)
+    }
+
+    /// The same, and in the same instant the job's watermark moves.
+    ///
+    /// # Errors
+    /// The disk refuses. Then there is no entry, or there is one and the job's next turn moves the
+    /// watermark, before anything else.
+    pub(crate) fn commit_with(
+        mut self,
+        key: &Key,
+        moves: Option<(&Step, Timestamptz)>,
+    ) -> Result<Entry, Error> {
         let encoder = self
             .encoder
             .take()
             .ok_or_else(closed)
             .map_err(Error::at(&self.path))?;
         let file = encoder.finish().map_err(Error::at(&self.path))?;
+        failpoint("draft: written");
         file.sync_all().map_err(Error::at(&self.path))?;
         let size = file.metadata().map_err(Error::at(&self.path))?.len();
-        let path = self.turn.folder.join(file_name(key));
+        failpoint("draft: synced");
+        let name = file_name(key);
+        let path = self.turn.folder.join(&name);
+        if let Some((step, to)) = moves {
+            step.announce(&name, to)?;
+            failpoint("watermark: announced");
+        }
         fs::rename(&self.path, &path).map_err(Error::at(&path))?;
+        failpoint("entry: renamed");
         sync_folder(&self.turn.folder)?;
+        failpoint("entry: synced");
+        if let Some((step, to)) = moves {
+            step.save(to)?;
+            failpoint("watermark: saved");
+        }
         Ok(Entry {
             key: key.clone(),
             path,
@@ -312,7 +358,7 @@ fn names(folder: &Path) -> Result<Vec<String>, Error> {
 
 /// Makes a folder and those above it, for its owner only (results are nobody else's business), each
 /// durable before the next.
-fn durable_folder(path: &Path) -> Result<(), Error> {
+pub(crate) fn durable_folder(path: &Path) -> Result<(), Error> {
     if path.is_dir() {
         return Ok(());
     }
@@ -328,7 +374,7 @@ fn durable_folder(path: &Path) -> Result<(), Error> {
     path.parent().map_or(Ok(()), sync_folder)
 }
 
-fn sync_folder(path: &Path) -> Result<(), Error> {
+pub(crate) fn sync_folder(path: &Path) -> Result<(), Error> {
     File::open(path)
         .and_then(|folder| folder.sync_all())
         .map_err(Error::at(path))

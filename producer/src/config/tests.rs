@@ -50,10 +50,10 @@ fn a_query_file_lies_beside_the_configuration_and_is_read_when_the_job_runs() {
     let keys = "source = \"ops\"\nquery_file = \"departures.sql\"\nmode = \"append\"";
     std::fs::write(&path, format!("{TOP}[job.departures]\n{keys}")).unwrap();
     let config = Config::load(&path).unwrap();
-    let error = config.jobs[0].query().unwrap_err().to_string();
+    let error = config.jobs[0].query(Part::Whole).unwrap_err().to_string();
     assert!(error.starts_with("query_file: cannot read "), "{error}");
     std::fs::write(folder.path().join("departures.sql"), "SELECT 2").unwrap();
-    assert_eq!(config.jobs[0].query().unwrap().sql, "SELECT 2");
+    assert_eq!(config.jobs[0].query(Part::Whole).unwrap().sql, "SELECT 2");
 }
 
 #[test]
@@ -104,12 +104,69 @@ fn a_value_of_the_wrong_kind_names_its_line() {
     );
     insta::assert_snapshot!(
         job(&format!("{WHOLE}\nparameters = [{{ type = \"date\", value = \"2013-02-30\" }}]")),
-        @r#"jfk.toml:11: job.departures.parameters: "2013-02-30" is no day: there is no day 30 in February of the year 2013; write one from 01 to 28"#
+        @r#"jfk.toml:11: job.departures.parameters[0]: "2013-02-30" is no day: there is no day 30 in February of the year 2013; write one from 01 to 28"#
     );
     insta::assert_snapshot!(
         refusal(&format!("{TOP}[job.Departures]\n{WHOLE}")),
         @r#"jfk.toml:7: job.Departures: "Departures" can't name a job; write a small letter, then up to 47 small letters, digits and underscores"#
     );
+}
+
+const INCREMENTAL: &str = "source = \"ops\"\nquery = \"SELECT 1\"";
+const CURSOR: &str = "cursor = { lag = \"5m\" }\nparameters = [\"cursor.from\", \"cursor.to\"]";
+const WINDOW: &str =
+    "window = { every = \"1d\", column = \"day\" }\nparameters = [\"window.from\", \"window.to\"]";
+
+#[test]
+fn a_window_is_replaced_in_utc_unless_the_job_says_otherwise() {
+    let config = load(&format!("{TOP}[job.departures]\n{INCREMENTAL}\n{WINDOW}")).unwrap();
+    let job = &config.jobs[0];
+    assert_eq!(job.mode, Mode::Replace { range: None });
+    let Reads::Window(window) = &job.reads else {
+        panic!("{:?}", job.reads)
+    };
+    assert_eq!(window.timezone, chrono_tz::UTC);
+    assert_eq!(window.every, Every::Day);
+}
+
+#[test]
+fn a_cursor_reads_from_a_start_up_to_a_lag() {
+    let keys = CURSOR.replace("{ lag", "{ start = \"2013-01-01T00:00:00Z\", lag");
+    let config = load(&format!(
+        "{TOP}[job.departures]\n{INCREMENTAL}\n{keys}\nmode = \"append\""
+    ))
+    .unwrap();
+    let Reads::Cursor(cursor) = &config.jobs[0].reads else {
+        panic!("{:?}", config.jobs[0].reads)
+    };
+    assert_eq!(cursor.lag, Duration::from_mins(5));
+    assert_eq!(
+        cursor.start.unwrap().to_string(),
+        "2013-01-01T00:00:00.000000Z"
+    );
+}
+
+#[test]
+fn keys_of_cursors_and_windows_that_do_not_fit_are_named() {
+    let said = |keys: &str| job(&format!("{INCREMENTAL}\n{keys}"));
+    insta::assert_snapshot!(said(&format!("{CURSOR}\nmode = \"append\"\nwindow = {{ every = \"1d\", column = \"day\" }}")), @"jfk.toml: job.departures.window: cursor is there too; leave one of them out");
+    insta::assert_snapshot!(said(&format!("{CURSOR}\nmode = \"replace\"")), @r#"jfk.toml: job.departures.mode: what came since the last run is not all there is; write "append" or "upsert""#);
+    insta::assert_snapshot!(said(CURSOR), @r#"jfk.toml: job.departures.mode: what are the rows to those that are there? write "append", "replace" or "upsert""#);
+    insta::assert_snapshot!(said(&format!("{}\nmode = \"append\"", CURSOR.replace("5m", "0s"))), @r#"jfk.toml: job.departures.cursor.lag: what is committed while the query runs would never be read; write more than the longest transaction that writes takes, such as "5m""#);
+    insta::assert_snapshot!(said(&format!("{}\nmode = \"append\"", CURSOR.replace(", \"cursor.to\"", ""))), @r#"jfk.toml: job.departures.parameters: the query must be told its cursor: `… WHERE x >= $1 AND x < $2` and parameters = ["cursor.from", "cursor.to"]; "cursor.to" is missing"#);
+    insta::assert_snapshot!(said(&format!("{WINDOW}\nmode = \"append\"")), @r#"jfk.toml: job.departures.mode: the result of a window takes the place of what was said of its slot; write "replace", or leave it out"#);
+    insta::assert_snapshot!(said(&WINDOW.replace("window.from", "cursor.from")), @r#"jfk.toml: job.departures.parameters: "cursor.from": the job has no cursor; leave it out, or write cursor = { … }"#);
+    insta::assert_snapshot!(said("mode = \"append\"\ntimezone = \"UTC\""), @"jfk.toml: job.departures.timezone: only window has a time zone; leave it out");
+}
+
+#[test]
+fn values_of_cursors_and_windows_that_are_none_name_their_line() {
+    let said = |keys: &str| job(&format!("{INCREMENTAL}\nmode = \"append\"\n{keys}"));
+    insta::assert_snapshot!(said("cursor = { start = \"2013-01-01\", lag = \"5m\" }"), @r#"jfk.toml:11: job.departures.cursor.start: "2013-01-01" has another form; write it as 2013-01-31T05:00:00.000000Z"#);
+    insta::assert_snapshot!(said(&CURSOR.replace("cursor.to", "cursor.end")), @r#"jfk.toml:12: job.departures.parameters[1]: "cursor.end" is no parameter; write { type = "string", value = "cursor.end" }, or one of "cursor.from", "cursor.to", "window.from", "window.to""#);
+    insta::assert_snapshot!(said(&WINDOW.replace("1d", "5h")), @r#"jfk.toml:11: job.departures.window.every: "5h" is no slot; write "1mo", "1w", "1d", or hours or minutes that divide the day, such as "6h", "1h", "15m""#);
+    insta::assert_snapshot!(said(&format!("timezone = \"New York\"\n{WINDOW}")), @r#"jfk.toml:11: job.departures.timezone: "New York" is no time zone; write its IANA name, such as "Europe/Berlin""#);
+    insta::assert_snapshot!(said("cursor = { start = \"2013-01-01T00:00:00Z\" }"), @r#"jfk.toml:11: job.departures.cursor: "lag" is missing"#);
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use chrono_tz::Tz;
 use nightdrop_runtime::exit::Code;
-use nightdrop_schema::{NameError, Type};
+use nightdrop_schema::{ColumnName, NameError, Timestamptz, Type};
 
 /// Why a URL names no source.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,60 @@ pub enum Error {
     /// A column's name can't stand in a message.
     #[error("{0}")]
     Column(NameError),
+    /// A cursor's interval has not begun.
+    #[error(
+        "nothing to read yet: the source's clock shows {clock}, and less the lag of {} that is not after the watermark, {from}; was lag raised, the clock set back, or --start in the future?",
+        humantime::format_duration(*.lag)
+    )]
+    NotYet {
+        /// The watermark.
+        from: Timestamptz,
+        /// The source's clock.
+        clock: Timestamptz,
+        /// The job's.
+        lag: Duration,
+    },
+    /// What a transaction writes that has been open for so long may be older than the watermark.
+    #[error(
+        "a transaction has been open since {since} ({who}), longer than the lag of {}: what it still commits could be older than the watermark, and never be read; end it, or raise lag; nothing was read",
+        humantime::format_duration(*.lag)
+    )]
+    OpenTransaction {
+        /// When it began.
+        since: String,
+        /// Whose it is, as the server knows them.
+        who: String,
+        /// The job's.
+        lag: Duration,
+    },
+    /// A slot of a backfill is not over.
+    #[error("the slot {slot} in {timezone} has not ended: the source's clock shows {clock}")]
+    SlotNotEnded {
+        /// The slot on the wall clock.
+        slot: String,
+        /// Where that wall clock hangs.
+        timezone: Tz,
+        /// The source's clock.
+        clock: Timestamptz,
+    },
+    /// The result does not have the window's column.
+    #[error("window.column: the result has no column {column}; it has {known}")]
+    NoWindowColumn {
+        /// The name in `window`.
+        column: ColumnName,
+        /// The columns of the result.
+        known: String,
+    },
+    /// The window's column is of a type that has no slots.
+    #[error("window.column: {column} travels as {ty}; {why}")]
+    WindowColumn {
+        /// The name in `window`.
+        column: ColumnName,
+        /// What it travels as.
+        ty: Type,
+        /// What is wrong with that.
+        why: &'static str,
+    },
     /// `types` names a column that the result does not have.
     #[error("types.{column}: the result has no such column; it has {known}")]
     UnknownColumn {
@@ -80,8 +135,16 @@ impl Error {
     /// What this ends the process with.
     pub fn code(&self) -> Code {
         match self {
-            Self::Settings(_) | Self::UnknownColumn { .. } => Code::Config,
-            Self::Unreachable(_) | Self::Timeout(_) | Self::Stopped => Code::Unavailable,
+            Self::Settings(_)
+            | Self::UnknownColumn { .. }
+            | Self::NoWindowColumn { .. }
+            | Self::WindowColumn { .. } => Code::Config,
+            Self::Unreachable(_)
+            | Self::Timeout(_)
+            | Self::Stopped
+            | Self::NotYet { .. }
+            | Self::OpenTransaction { .. } => Code::Unavailable,
+            Self::SlotNotEnded { .. } => Code::Usage,
             Self::Credentials(_) => Code::NoPerm,
             Self::Silent => Code::Software,
             Self::Refused(_) | Self::Column(_) | Self::Value { .. } => Code::Data,

@@ -8,6 +8,7 @@ mod error;
 mod mysql;
 mod mysql_cell;
 mod postgres;
+mod postgres_open;
 mod postgres_types;
 mod sqlite;
 mod sqlite_types;
@@ -22,7 +23,12 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub use self::error::{Error, UrlError};
-use crate::{parameters::Parameter, text_form};
+use crate::{
+    cursor::Since,
+    interval::{Interval, Part},
+    parameters::{Parameter, Placeholder},
+    text_form,
+};
 
 /// A database to read from. No secret is in it: passwords are read at each use.
 #[derive(Debug, Clone)]
@@ -45,7 +51,9 @@ pub struct Query {
     /// One statement that returns rows, with the source's own placeholders: `$1` or `?`.
     pub sql: String,
     /// Bound to the placeholders, in order.
-    pub parameters: Vec<Parameter>,
+    pub parameters: Vec<Placeholder>,
+    /// Which rows it asks for.
+    pub part: Part,
     /// The type of a column, by its name, where the source can't tell it or tells another.
     pub types: BTreeMap<String, Type>,
     /// How long all of it may take, connecting included. Then it is cancelled on the server.
@@ -61,20 +69,65 @@ pub struct Described {
     pub source_type: String,
 }
 
+/// What is known of a result before its rows.
+#[derive(Debug)]
+pub struct Opening<'a> {
+    /// The source's clock when its snapshot began.
+    pub as_of: Timestamptz,
+    /// What each value of a row is, in order.
+    pub columns: &'a [Described],
+    /// What was bound to the placeholders, in order.
+    pub parameters: &'a [Parameter],
+    /// Which rows it is about; none if it is about all.
+    pub interval: Option<&'a Interval>,
+    /// Of a cursor's interval: whether the open transactions of others could be looked at.
+    pub others_seen: Option<bool>,
+}
+
 /// Takes a result as it streams out of a source.
 pub trait Sink {
-    /// Once, before all values, also for a result without rows. `as_of` is the source's clock when
-    /// its snapshot began.
+    /// Once, before all values, also for a result without rows.
     ///
     /// # Errors
     /// The result can't be taken; nothing more will be sent.
-    fn begin(&mut self, as_of: Timestamptz, columns: &[Described]) -> Result<(), crate::Error>;
+    fn begin(&mut self, opening: &Opening<'_>) -> Result<(), crate::Error>;
 
     /// One value, in the order of the columns; the row ends with its last.
     ///
     /// # Errors
     /// The value can't be taken; nothing more will be sent.
     fn value(&mut self, value: Value<'_>) -> Result<(), crate::Error>;
+}
+
+/// What a query asks for by the source's clock: its interval, and what its placeholders stand for.
+struct Asked {
+    interval: Option<Interval>,
+    parameters: Vec<Parameter>,
+}
+
+impl Query {
+    /// `columns` are looked at for a window only.
+    fn asked(&self, clock: Timestamptz, columns: &[Described]) -> Result<Asked, Error> {
+        let interval = self.part.at(clock, columns)?;
+        let parameters = Interval::bind(interval.as_ref(), &self.parameters)?;
+        Ok(Asked {
+            interval,
+            parameters,
+        })
+    }
+
+    /// A cursor's part, which open transactions are looked at for.
+    fn since(&self) -> Option<Since> {
+        match &self.part {
+            Part::Cursor(since) => Some(*since),
+            Part::Whole | Part::Window { .. } => None,
+        }
+    }
+
+    /// Whether the ends of the interval are of the type of a column.
+    fn is_window(&self) -> bool {
+        matches!(self.part, Part::Window { .. })
+    }
 }
 
 impl Source {
@@ -98,6 +151,11 @@ impl Source {
             url,
             password,
         })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &Url {
+        &self.url
     }
 
     /// Runs `query` in a read-only snapshot and pushes the result into `sink`.

@@ -17,11 +17,12 @@ use sqlx::{
 use url::Url;
 
 use super::{
-    Described, Error, Limits, Query, Sink, Unfit, breathe, described, instant, is_loopback,
+    Described, Error, Limits, Opening, Query, Sink, Unfit, breathe, described, instant,
+    is_loopback,
     mysql_cell::{Kind, Scratch},
     refused, was_cut,
 };
-use crate::parameters::Parameter;
+use crate::{cursor::Since, parameters::Parameter};
 
 pub(super) async fn run(
     url: &Url,
@@ -115,7 +116,7 @@ async fn stream(
     query: &Query,
     sink: &mut impl Sink,
 ) -> Result<(), crate::Error> {
-    let as_of = begin(connection, query).await?;
+    let (as_of, others_seen) = begin(connection, query).await?;
 
     // A result without rows comes without columns; the prepared statement has them.
     let statement = (&mut *connection)
@@ -126,7 +127,12 @@ async fn stream(
     if prepared.is_empty() {
         return Err(Error::Refused("it returns no rows; write a SELECT".to_owned()).into());
     }
-    let arguments = arguments(&query.parameters)?;
+    let asked = if query.is_window() {
+        query.asked(as_of, &described_as(&prepared, query)?)?
+    } else {
+        query.asked(as_of, &[])?
+    };
+    let arguments = arguments(&asked.parameters)?;
     let mut rows = statement.query_with(arguments).fetch(connection);
 
     let mut row = rows.try_next().await.map_err(judged)?;
@@ -135,13 +141,14 @@ async fn stream(
         .as_ref()
         .map_or(prepared, |row| row.columns().iter().map(found).collect());
     let kinds: Vec<Kind> = found.iter().map(|found| found.kind).collect();
-    let columns = described(
-        found
-            .into_iter()
-            .map(|found| (found.name, found.kind.travels_as(), found.source_type)),
-        &query.types,
-    )?;
-    sink.begin(as_of, &columns)?;
+    let columns = described_as(&found, query)?;
+    sink.begin(&Opening {
+        as_of,
+        columns: &columns,
+        parameters: &asked.parameters,
+        interval: asked.interval.as_ref(),
+        others_seen,
+    })?;
 
     let mut scratch = Scratch::default();
     let mut row_number = 0;
@@ -162,7 +169,7 @@ async fn stream(
 async fn begin(
     connection: &mut MySqlConnection,
     query: &Query,
-) -> Result<Timestamptz, crate::Error> {
+) -> Result<(Timestamptz, Option<bool>), crate::Error> {
     let row = sqlx::query("SELECT VERSION()")
         .fetch_one(&mut *connection)
         .await
@@ -187,13 +194,66 @@ async fn begin(
         .fetch_one(&mut *connection)
         .await
         .map_err(judged)?;
+    let clock = instant(&clock.try_get_unchecked::<String, _>(0).map_err(judged)?)?;
+    // Before the snapshot: what is open then is looked at, or it is committed and seen.
+    let others_seen = match query.since() {
+        Some(since) => Some(no_older_transaction(connection, since).await?),
+        None => None,
+    };
     sqlx::raw_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
         .execute(&mut *connection)
         .await
         .map_err(judged)?;
-    Ok(instant(
-        &clock.try_get_unchecked::<String, _>(0).map_err(judged)?,
-    )?)
+    Ok((clock, others_seen))
+}
+
+/// Fails if a transaction has been open for longer than `lag`. Gives whether the user may look.
+async fn no_older_transaction(
+    connection: &mut MySqlConnection,
+    since: Since,
+) -> Result<bool, crate::Error> {
+    // In whole seconds of the server's own wall clock, whatever the session's: an age below zero is
+    // that of a clock that was set back, and nobody knows. What is read-only writes nothing.
+    let sql = "SELECT CAST(trx_started AS CHAR), CAST(trx_mysql_thread_id AS CHAR) FROM (\
+                 SELECT trx_started, trx_mysql_thread_id, \
+                        TIMESTAMPDIFF(MICROSECOND, trx_started, CONVERT_TZ(UTC_TIMESTAMP(6), '+00:00', 'SYSTEM')) AS age \
+                 FROM information_schema.innodb_trx \
+                 WHERE trx_is_read_only = 0 AND trx_mysql_thread_id <> CONNECTION_ID()) AS open \
+               WHERE age > ? OR age < 0 ORDER BY trx_started LIMIT 1";
+    let lag = u64::try_from(since.lag.as_micros()).unwrap_or(u64::MAX);
+    match sqlx::query(sql)
+        .bind(lag)
+        .fetch_optional(connection)
+        .await
+        .map_err(judged)
+    {
+        Ok(None) => Ok(true),
+        Ok(Some(row)) => Err(Error::OpenTransaction {
+            since: row.try_get_unchecked(0).map_err(judged)?,
+            who: format!(
+                "connection {}",
+                row.try_get_unchecked::<String, _>(1).map_err(judged)?
+            ),
+            lag: since.lag,
+        }
+        .into()),
+        // Only who has the right PROCESS may look.
+        Err(Error::Credentials(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn described_as(found: &[Found], query: &Query) -> Result<Vec<Described>, Error> {
+    described(
+        found.iter().map(|found| {
+            (
+                found.name.clone(),
+                found.kind.travels_as(),
+                found.source_type.clone(),
+            )
+        }),
+        &query.types,
+    )
 }
 
 struct Found {

@@ -6,15 +6,15 @@ use nightdrop_runtime::postgres::options;
 use nightdrop_schema::Value;
 use secrecy::SecretString;
 use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, PgConnection, Row, Statement,
-    ValueRef,
-    postgres::{PgColumn, PgConnectOptions, PgRow, types::Oid},
+    AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, PgConnection, Row,
+    SqlSafeStr, Statement, ValueRef,
+    postgres::{PgColumn, PgConnectOptions, PgRow, PgTypeInfo, types::Oid},
 };
 use url::Url;
 
 use super::{
-    Described, Error, Limits, Query, Sink, breathe, described, instant,
-    postgres_types::{Reader, Scratch, arguments, mapped},
+    Described, Error, Limits, Opening, Query, Sink, breathe, described, instant, postgres_open,
+    postgres_types::{Reader, Scratch, arguments, mapped, type_before},
     refused, was_cut,
 };
 
@@ -93,6 +93,10 @@ async fn stream(
     query: &Query,
     sink: &mut impl Sink,
 ) -> Result<(), crate::Error> {
+    let before = match query.since() {
+        Some(since) => Some(postgres_open::look(connection, since).await?),
+        None => None,
+    };
     sqlx::raw_sql(AssertSqlSafe(settings(query)))
         .execute(&mut *connection)
         .await
@@ -102,13 +106,19 @@ async fn stream(
         .await
         .map_err(judged)?;
     let as_of = instant(text(&clock, 0)?)?;
+    let asked = if query.is_window() {
+        let described = columns_before(connection, query).await?;
+        query.asked(as_of, &described)?
+    } else {
+        query.asked(before.as_ref().map_or(as_of, |before| before.clock), &[])?
+    };
 
     let declare = format!(
         "DECLARE nightdrop NO SCROLL CURSOR WITHOUT HOLD FOR {}",
         query.sql
     );
     // With arguments, even none, this goes by the extended protocol, which takes one statement only.
-    sqlx::query_with(AssertSqlSafe(declare), arguments(&query.parameters)?)
+    sqlx::query_with(AssertSqlSafe(declare), arguments(&asked.parameters)?)
         .persistent(false)
         .execute(&mut *connection)
         .await
@@ -127,7 +137,13 @@ async fn stream(
         .await?
         .into_iter()
         .unzip();
-    sink.begin(as_of, &columns)?;
+    sink.begin(&Opening {
+        as_of,
+        columns: &columns,
+        parameters: &asked.parameters,
+        interval: asked.interval.as_ref(),
+        others_seen: before.map(|before| before.others_seen),
+    })?;
 
     let mut taker = Taker {
         columns,
@@ -210,6 +226,31 @@ fn settings(query: &Query) -> String {
     )
 }
 
+/// The columns that a query will have, before anything is bound to it: the ends of a window are of
+/// the type of one of them.
+async fn columns_before(
+    connection: &mut PgConnection,
+    query: &Query,
+) -> Result<Vec<Described>, Error> {
+    let types: Vec<PgTypeInfo> = query.parameters.iter().map(type_before).collect();
+    let sql = AssertSqlSafe(query.sql.clone()).into_sql_str();
+    let found = (&mut *connection)
+        .prepare_with(sql, &types)
+        .await
+        .map_err(judged)?
+        .columns()
+        .to_vec();
+    sqlx::raw_sql("DEALLOCATE ALL")
+        .execute(&mut *connection)
+        .await
+        .map_err(judged)?;
+    let columns = columns(connection, &found, query).await?;
+    Ok(columns
+        .into_iter()
+        .map(|(described, _)| described)
+        .collect())
+}
+
 /// The columns of the open cursor, if it has no rows: describing a FETCH says them.
 async fn columns_of_nothing(connection: &mut PgConnection) -> Result<Vec<PgColumn>, Error> {
     let fetch = (&mut *connection)
@@ -268,14 +309,14 @@ async fn type_names(connection: &mut PgConnection, oids: &[u32]) -> Result<Vec<S
         .collect()
 }
 
-fn text(row: &PgRow, index: usize) -> Result<&str, Error> {
+pub(super) fn text(row: &PgRow, index: usize) -> Result<&str, Error> {
     let raw = row.try_get_raw(index).map_err(judged)?;
     raw.as_str()
         .map_err(|why| Error::Unreachable(why.to_string()))
 }
 
 /// By SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>
-fn judged(error: sqlx::Error) -> Error {
+pub(super) fn judged(error: sqlx::Error) -> Error {
     Error::from_sqlx(error, |code| match code {
         // No such database, as good as a wrong URL.
         "3D000" => Error::Settings,

@@ -8,7 +8,10 @@ use sqlx::{
 };
 
 use super::{Error, Unfit, utf8};
-use crate::{parameters::Parameter, text_form};
+use crate::{
+    parameters::{Parameter, Placeholder},
+    text_form,
+};
 
 // From Postgres's src/include/catalog/pg_type.dat. A domain comes as its base type: so says the
 // server's RowDescription.
@@ -68,20 +71,34 @@ impl sqlx::Encode<'_, Postgres> for Bound<'_> {
     }
 
     fn produces(&self) -> Option<PgTypeInfo> {
-        Some(PgTypeInfo::with_oid(Oid(match self.0.ty() {
-            Type::Bool => BOOL,
-            Type::Int64 => INT8,
-            Type::Decimal => NUMERIC,
-            Type::Float64 => FLOAT8,
-            Type::String => TEXT,
-            Type::Bytes => BYTEA,
-            Type::Date => DATE,
-            Type::Time => TIME,
-            Type::Timestamp => TIMESTAMP,
-            Type::Timestamptz => TIMESTAMPTZ,
-            Type::Uuid => UUID,
-            Type::Json => JSONB,
-        })))
+        Some(bound_as(self.0.ty()))
+    }
+}
+
+/// The Postgres type that a parameter is bound as.
+fn bound_as(ty: Type) -> PgTypeInfo {
+    PgTypeInfo::with_oid(Oid(match ty {
+        Type::Bool => BOOL,
+        Type::Int64 => INT8,
+        Type::Decimal => NUMERIC,
+        Type::Float64 => FLOAT8,
+        Type::String => TEXT,
+        Type::Bytes => BYTEA,
+        Type::Date => DATE,
+        Type::Time => TIME,
+        Type::Timestamp => TIMESTAMP,
+        Type::Timestamptz => TIMESTAMPTZ,
+        Type::Uuid => UUID,
+        Type::Json => JSONB,
+    }))
+}
+
+/// The same while the ends of the interval have no type yet: Postgres infers it from the query.
+pub(super) fn type_before(placeholder: &Placeholder) -> PgTypeInfo {
+    const UNSPECIFIED: u32 = 0;
+    match placeholder {
+        Placeholder::Value(parameter) => bound_as(parameter.ty()),
+        Placeholder::End(..) => PgTypeInfo::with_oid(Oid(UNSPECIFIED)),
     }
 }
 

@@ -19,11 +19,11 @@ use sqlx::{
 use url::Url;
 
 use super::{
-    Error, Limits, Query, Sink, Unfit, breathe, described, instant, refused,
+    Error, Limits, Opening, Query, Sink, Unfit, breathe, described, instant, refused,
     sqlite_types::{Scratch, Stored, mapped},
     was_cut,
 };
-use crate::parameters::Parameter;
+use crate::parameters::{Parameter, Placeholder};
 
 /// How many virtual machine instructions SQLite runs between two looks at the stop flag: well under
 /// a millisecond's worth.
@@ -87,7 +87,21 @@ async fn stream(
     if found.is_empty() {
         return Err(Error::Refused("it returns no rows; write a SELECT".to_owned()).into());
     }
-    let types = undeclared(connection, query, &found).await?;
+    let asked = if query.is_window() {
+        // A column without a declared type is not looked into: `types` says what it is.
+        let types = found.iter().map(|(name, declared)| {
+            (
+                name.clone(),
+                declared.ty.unwrap_or(Type::String),
+                String::new(),
+            )
+        });
+        query.asked(as_of, &described(types, &query.types)?)?
+    } else {
+        query.asked(as_of, &[])?
+    };
+    let bound = || arguments(&query.parameters, &asked.parameters);
+    let types = undeclared(connection, query, &found, bound()?).await?;
     let columns = described(
         found
             .into_iter()
@@ -95,13 +109,19 @@ async fn stream(
             .map(|((name, declared), ty)| (name, ty, declared.name)),
         &query.types,
     )?;
-    sink.begin(as_of, &columns)?;
+    sink.begin(&Opening {
+        as_of,
+        columns: &columns,
+        parameters: &asked.parameters,
+        interval: asked.interval.as_ref(),
+        others_seen: query.since().map(|_| false),
+    })?;
 
     #[expect(
         deprecated,
         reason = "`fetch` does not show where one statement ends and the next begins"
     )]
-    let mut steps = sqlx::query_with(sql(), arguments(&query.parameters)?).fetch_many(connection);
+    let mut steps = sqlx::query_with(sql(), bound()?).fetch_many(connection);
     let mut row_number = 0;
     let mut ended = false;
     while let Some(step) = steps.try_next().await.map_err(judged)? {
@@ -191,6 +211,7 @@ async fn undeclared(
     connection: &mut SqliteConnection,
     query: &Query,
     found: &[(String, Declared)],
+    arguments: SqliteArguments,
 ) -> Result<Vec<Type>, crate::Error> {
     let mut types: Vec<Option<Type>> = found
         .iter()
@@ -198,7 +219,7 @@ async fn undeclared(
         .collect();
     if types.iter().any(Option::is_none) {
         let sql = AssertSqlSafe(query.sql.clone());
-        let mut rows = sqlx::query_with(sql, arguments(&query.parameters)?).fetch(connection);
+        let mut rows = sqlx::query_with(sql, arguments).fetch(connection);
         while types.iter().any(Option::is_none)
             && let Some(row) = rows.try_next().await.map_err(judged)?
         {
@@ -234,10 +255,18 @@ fn cell(row: &SqliteRow, index: usize) -> Result<Stored<'_>, Unfit> {
 }
 
 /// Numbers and bytes as such, everything else as text: SQLite has no other classes.
-fn arguments(parameters: &[Parameter]) -> Result<SqliteArguments, Error> {
+fn arguments(
+    placeholders: &[Placeholder],
+    parameters: &[Parameter],
+) -> Result<SqliteArguments, Error> {
     let mut arguments = SqliteArguments::default();
-    for parameter in parameters {
+    for (placeholder, parameter) in placeholders.iter().zip(parameters) {
         let mut scratch = String::new();
+        if matches!(placeholder, Placeholder::End(..)) {
+            sqlx::Arguments::add(&mut arguments, moment(parameter.text()))
+                .map_err(|why| Error::Refused(why.to_string()))?;
+            continue;
+        }
         let added = match parameter.value(&mut scratch) {
             Value::Bool(flag) => sqlx::Arguments::add(&mut arguments, flag),
             Value::Int64(number) => sqlx::Arguments::add(&mut arguments, number),
@@ -256,6 +285,15 @@ fn arguments(parameters: &[Parameter]) -> Result<SqliteArguments, Error> {
         added.map_err(|why| Error::Refused(why.to_string()))?;
     }
     Ok(arguments)
+}
+
+/// `2013-01-31 05:00:00`, as SQLite's own functions write moments, in UTC if it is an instant.
+/// Compared as texts, two intervals that meet leave nothing out and share nothing, whatever digits of
+/// a second a column has.
+fn moment(text: &str) -> String {
+    let text = text.trim_end_matches('Z').replace('T', " ");
+    text.strip_suffix(".000000")
+        .map_or_else(|| text.clone(), str::to_owned)
 }
 
 /// By primary result code, the low byte: <https://sqlite.org/rescode.html>

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod bucket;
+mod cursor;
 mod message;
 mod nasty;
 mod page;
@@ -12,3 +13,4 @@ mod server;
 mod site;
 mod snapshot;
 mod timeouts;
+mod window;
