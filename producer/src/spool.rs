@@ -41,6 +41,16 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// Another producer's results lie there: they would be put under this one's name.
+    #[error("the state folder {} is {theirs}'s, not {ours}'s; give each producer a state_dir of its own", path.display())]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// Whose it is.
+        theirs: String,
+        /// Who wanted it.
+        ours: Producer,
+    },
     /// Another run of the job is under way.
     #[error("another run holds {}; wait until it ends", .0.display())]
     Locked(PathBuf),
@@ -50,7 +60,7 @@ impl Error {
     /// What this ends the process with.
     pub fn code(&self) -> Code {
         match self {
-            Self::State { .. } => Code::CantCreate,
+            Self::State { .. } | Self::Foreign { .. } => Code::CantCreate,
             Self::Locked(_) => Code::TempFail,
         }
     }
@@ -116,6 +126,7 @@ impl Spool {
         let folder = self.state_dir.join("spool").join(job.as_str());
         durable_folder(&locks)?;
         durable_folder(&folder)?;
+        self.own()?;
         let turn = Turn {
             producer: self.producer.clone(),
             job: job.clone(),
@@ -126,6 +137,26 @@ impl Spool {
         turn.remove_drafts()?;
         turn.watermark.settle()?;
         Ok(turn)
+    }
+
+    /// A folder is one producer's for good: the first that uses it writes its name there.
+    fn own(&self) -> Result<(), Error> {
+        let path = self.state_dir.join("producer");
+        match fs::read_to_string(&path) {
+            Ok(name) if name == self.producer.as_str() => Ok(()),
+            Ok(theirs) => Err(Error::Foreign {
+                path: self.state_dir.clone(),
+                theirs,
+                ours: self.producer.clone(),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let draft = self.state_dir.join(format!("producer{DRAFT}"));
+                fs::write(&draft, self.producer.as_str()).map_err(Error::at(&draft))?;
+                fs::rename(&draft, &path).map_err(Error::at(&path))?;
+                sync_folder(&self.state_dir)
+            }
+            Err(source) => Err(Error::State { path, source }),
+        }
     }
 
     /// Where a job's watermark is. To look at it takes no turn.

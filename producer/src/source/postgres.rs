@@ -321,6 +321,8 @@ pub(super) fn judged(error: sqlx::Error) -> Error {
         // No such database, as good as a wrong URL.
         "3D000" => Error::Settings,
         _ if code.starts_with("28") => Error::Credentials,
+        // As many parameters as the query has placeholders: the job's own matter.
+        "08P01" => Error::Refused,
         // The connection, a deadlock, resources, the operator (statement_timeout too), the system.
         _ if ["08", "40", "53", "57", "58", "XX"]
             .iter()

@@ -115,3 +115,30 @@ fn a_state_folder_that_is_none_ends_with_73() {
     let error = spool(&folder).lock(&job()).unwrap_err();
     assert_eq!(error.code(), Code::CantCreate);
 }
+
+#[test]
+fn a_state_folder_is_one_producers() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let job = "departures".parse().unwrap();
+    drop(
+        Spool::new("jfk".parse().unwrap(), &state)
+            .lock(&job)
+            .unwrap(),
+    );
+    drop(
+        Spool::new("jfk".parse().unwrap(), &state)
+            .lock(&job)
+            .unwrap(),
+    );
+    let error = Spool::new("lga".parse().unwrap(), &state)
+        .lock(&job)
+        .unwrap_err();
+    assert_eq!(error.code(), Code::CantCreate);
+    assert!(
+        error
+            .to_string()
+            .ends_with("is jfk's, not lga's; give each producer a state_dir of its own"),
+        "{error}"
+    );
+}

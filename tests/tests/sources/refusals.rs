@@ -58,6 +58,12 @@ async fn postgres_says_no_and_the_exit_code_says_why() {
     let postgres = Postgres::shared().unwrap();
     let database = postgres.database().unwrap();
     all_ways(&database);
+    ends(
+        &Site::on(&database),
+        "SELECT $1::int AS placeholder_without_parameter",
+        65,
+        "the source refused the query: ",
+    );
 
     on_postgres(&database, "CREATE TABLE t (id int)").await;
     let reader = Site::on(&postgres.reader(&database).unwrap());
