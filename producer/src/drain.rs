@@ -42,6 +42,9 @@ pub async fn drain(
     stop: &CancellationToken,
 ) -> Result<Vec<Entry>, Error> {
     let deadline = Instant::now() + put_for;
+    // An entry that is gone can't say that the watermark has moved: that is saved first. It is,
+    // unless the disk refused it just now.
+    turn.watermark().settle()?;
     let mut waiting = turn.entries()?;
     let mut done = Pass::default();
     if waiting.is_empty() {

@@ -23,7 +23,7 @@ async fn site() -> Site {
     Site::reading(&source).keeping(site.folder)
 }
 
-fn bucket(inbox: &Inbox, endpoint: &str) -> String {
+pub(crate) fn bucket(inbox: &Inbox, endpoint: &str) -> String {
     format!(
         "url = \"{}\"\nendpoint = \"{endpoint}\"\nregion = \"{}\"\naccess_key = \"env:ACCESS_KEY\"\n\
          secret_key = \"env:SECRET_KEY\"\nput_for = \"1s\"",
@@ -32,15 +32,25 @@ fn bucket(inbox: &Inbox, endpoint: &str) -> String {
     )
 }
 
-fn with_keys(site: &mut Site, keys: &Keys) {
+pub(crate) fn with_keys(site: &mut Site, keys: &Keys) {
     site.set("ACCESS_KEY", &keys.access_key);
     site.set("SECRET_KEY", &keys.secret_key);
 }
 
 /// How many objects the reader sees.
 async fn dropped(inbox: &Inbox) -> usize {
+    reader(inbox)
+        .list("inbox/", None)
+        .await
+        .unwrap()
+        .objects
+        .len()
+}
+
+/// The bucket, as the reader may use it.
+pub(crate) fn reader(inbox: &Inbox) -> Bucket {
     let keys = inbox.reader();
-    let bucket = Bucket::open(Settings {
+    Bucket::open(Settings {
         url: inbox.url().parse().unwrap(),
         endpoint: Some(inbox.endpoint.parse().unwrap()),
         region: Some(inbox.region.clone()),
@@ -52,8 +62,7 @@ async fn dropped(inbox: &Inbox) -> usize {
             })
         })),
     })
-    .unwrap();
-    bucket.list("inbox/", None).await.unwrap().objects.len()
+    .unwrap()
 }
 
 const QUERY: &str = "SELECT 1 AS one";

@@ -3,11 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod away;
 mod bucket;
 mod cursor;
+mod full_disk;
+mod incremental;
+mod kills;
 mod message;
 mod nasty;
 mod page;
+mod power_cut;
 mod refusals;
 mod server;
 mod site;
