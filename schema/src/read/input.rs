@@ -10,6 +10,14 @@ use crate::error::{Error, Kind};
 /// How large the buffer is as long as no step needs more.
 pub(super) const BUFFER: usize = 256 << 10;
 
+/// Beyond this, all the room that the buffer may ever need is reserved at once: it doesn't move while it grows, and what
+/// is not filled costs nothing.
+const LARGE: usize = 4 << 20;
+
+/// What is larger than 32 MiB glibc's allocator maps by itself, and gives back to the system as soon as it is freed
+/// (`M_MMAP_THRESHOLD` of mallopt(3)); anything smaller may stay with the process, once for each thread that read a file.
+const MAPPED: usize = (32 << 20) + 1;
+
 /// What a step may need at most, and how an error calls it.
 #[derive(Clone, Copy)]
 pub(super) struct Extent<'e> {
@@ -156,12 +164,15 @@ impl<R: Read> Input<R> {
         }
         let pending = self.end - self.start;
         if pending == self.buffer.len() {
-            // One byte above the cap shows that it is exceeded; no more is held.
-            let larger = self
-                .buffer
-                .len()
-                .saturating_mul(2)
-                .min(cap.max(self.buffer.len()).saturating_add(1));
+            // It doubles, later grows by a quarter. One byte above the cap shows that it is exceeded; no more is held.
+            let length = self.buffer.len();
+            let larger = length
+                .saturating_add(length.min(LARGE.max(length / 4)))
+                .min(cap.max(length).saturating_add(1));
+            if self.buffer.capacity() < larger && larger > LARGE {
+                let most = cap.saturating_add(1).max(larger).max(MAPPED);
+                self.buffer.reserve_exact(most - length);
+            }
             self.buffer.resize(larger, 0);
         } else if self.buffer.len() > self.size && pending < self.size {
             // A large row is past: give its memory back.
