@@ -15,6 +15,9 @@ pub enum Error {
     Interrupted,
 }
 
+/// How much is handed to the connection at once, in bytes.
+const PART: usize = 1024 * 1024;
+
 /// The end of the rows before their end.
 #[derive(Debug)]
 pub struct Interrupted;
@@ -40,7 +43,10 @@ pub(super) async fn copy(
         let Ok(piece) = piece else {
             return Err(Error::Interrupted);
         };
-        copy.send(piece).await?;
+        // A row of large cells comes in one piece, of which the connection would hold a copy.
+        for part in piece.chunks(PART) {
+            copy.send(part).await?;
+        }
     }
     copy.send(TRAILER.as_slice()).await?;
     Ok(copy.finish().await?)
