@@ -8,23 +8,24 @@ use std::{
     time::Duration,
 };
 
-use chrono_tz::Tz;
 use indexmap::IndexMap;
 use nightdrop_bucket as bucket;
 use nightdrop_runtime::{config, secret::Secret};
-use nightdrop_schema::{ColumnName, Compression, Job, Mode, Problem, Producer, Timestamptz, Type};
-use serde::Deserialize;
-use url::Url;
+use nightdrop_schema::{Compression, Job, Mode, Producer, Type};
 
 use crate::{
     cursor::Cursor,
     interval::Part,
-    parameters::{End, Of, Placeholder},
+    parameters::Placeholder,
     source::{Query, Source},
-    window::{Every, Window},
+    window::Window,
 };
 
 mod reads;
+mod tables;
+
+pub(crate) use self::tables::TypeName;
+use self::tables::{BucketTable, Compress, File, JobTable, ModeName};
 
 /// A file that was accepted: whatever it names is there.
 #[derive(Debug)]
@@ -142,166 +143,6 @@ impl JobConfig {
             types: self.types.clone(),
             timeout: self.timeout,
         })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    producer: Producer,
-    state_dir: PathBuf,
-    bucket: BucketTable,
-    #[serde(default)]
-    source: IndexMap<String, SourceTable>,
-    #[serde(default)]
-    job: IndexMap<Job, JobTable>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BucketTable {
-    #[serde(deserialize_with = "config::url::deserialize")]
-    url: Url,
-    #[serde(default, deserialize_with = "config::url::deserialize")]
-    endpoint: Option<Url>,
-    region: Option<String>,
-    access_key: Option<Secret>,
-    secret_key: Option<Secret>,
-    #[serde(default)]
-    imds: bool,
-    #[serde(default = "put_for", with = "config::duration")]
-    put_for: Duration,
-    #[serde(default)]
-    compress: Compress,
-}
-
-fn put_for() -> Duration {
-    Duration::from_mins(15)
-}
-
-#[derive(Deserialize, Default, Clone, Copy)]
-#[serde(rename_all = "lowercase")]
-enum Compress {
-    #[default]
-    Zstd,
-    Gzip,
-    None,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SourceTable {
-    #[serde(deserialize_with = "config::url::deserialize")]
-    url: Url,
-    password: Option<Secret>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JobTable {
-    source: String,
-    query: Option<String>,
-    query_file: Option<PathBuf>,
-    #[serde(default)]
-    parameters: Vec<Placeholder>,
-    mode: Option<ModeName>,
-    #[serde(default)]
-    primary_key: Vec<ColumnName>,
-    #[serde(default = "timeout", with = "config::duration")]
-    timeout: Duration,
-    #[serde(default)]
-    types: BTreeMap<String, TypeName>,
-    #[serde(default)]
-    min_rows: u64,
-    cursor: Option<CursorTable>,
-    window: Option<WindowTable>,
-    timezone: Option<Zone>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CursorTable {
-    start: Option<Instant>,
-    #[serde(with = "config::duration")]
-    lag: Duration,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WindowTable {
-    every: Slots,
-    column: ColumnName,
-}
-
-/// An instant, as a text with its offset.
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Instant(Timestamptz);
-
-impl TryFrom<String> for Instant {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        match text.parse::<Timestamptz>() {
-            Ok(instant) if instant.is_finite() => Ok(Self(instant)),
-            Ok(_) => Err("infinity is no beginning; write an instant".to_owned()),
-            Err(problem) => Err(problem.to_string()),
-        }
-    }
-}
-
-/// How long a slot is.
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Slots(Every);
-
-impl TryFrom<String> for Slots {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self)
-    }
-}
-
-/// A time zone by its IANA name.
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Zone(Tz);
-
-impl TryFrom<String> for Zone {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| {
-            format!("{text:?} is no time zone; write its IANA name, such as \"Europe/Berlin\"")
-        })
-    }
-}
-
-fn timeout() -> Duration {
-    Duration::from_mins(10)
-}
-
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-enum ModeName {
-    Append,
-    Replace,
-    Upsert,
-}
-
-/// The name of a message type, as `types` and `parameters` write it.
-#[derive(Deserialize, Clone, Copy)]
-#[serde(try_from = "String")]
-pub(crate) struct TypeName(pub(crate) Type);
-
-impl TryFrom<String> for TypeName {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-            .map(Self)
-            .map_err(|problem: Problem| problem.to_string())
     }
 }
 

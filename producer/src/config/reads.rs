@@ -2,7 +2,15 @@
 
 use nightdrop_schema::Job;
 
-use super::{Check, Cursor, End, Error, JobTable, ModeName, Of, Placeholder, Reads, Window};
+use super::{
+    Check, Error, Reads,
+    tables::{JobTable, ModeName},
+};
+use crate::{
+    cursor::Cursor,
+    parameters::{End, Of, Placeholder},
+    window::Window,
+};
 
 impl Check<'_> {
     /// Which rows the job's runs ask for.

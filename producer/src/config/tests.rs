@@ -1,4 +1,5 @@
 use super::*;
+use crate::window::Every;
 
 const TOP: &str = "producer = \"jfk\"\nstate_dir = \"/var/lib/nightdrop/jfk\"\n\
     [bucket]\nurl = \"s3://reports-inbox\"\n[source.ops]\nurl = \"postgres://report@db1/ops\"\n";
@@ -110,6 +111,20 @@ fn a_value_of_the_wrong_kind_names_its_line() {
         refusal(&format!("{TOP}[job.Departures]\n{WHOLE}")),
         @r#"jfk.toml:7: job.Departures: "Departures" can't name a job; write a small letter, then up to 47 small letters, digits and underscores"#
     );
+}
+
+#[test]
+fn the_jobs_of_the_page_are_taken() {
+    let page = include_str!("../../../docs/jobs.md");
+    let blocks: Vec<_> = page
+        .split("```toml\n")
+        .skip(1)
+        .map(|rest| rest.split_once("```").unwrap().0)
+        .collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        load(&format!("{TOP}{block}")).unwrap();
+    }
 }
 
 const INCREMENTAL: &str = "source = \"ops\"\nquery = \"SELECT 1\"";
