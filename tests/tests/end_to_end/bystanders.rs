@@ -108,7 +108,9 @@ fn an_object_that_the_bucket_fails_to_give_delays_nobody() {
         let bad: Vec<Message> = (1..4)
             .map(|hour| departures(&format!("2013-01-31T0{hour}:00:00Z")))
             .collect();
-        bad.iter().for_each(|message| site.drop(message));
+        for message in &bad {
+            site.drop(message);
+        }
         gate.refuse("/inbox/jfk/");
         let _consumer = site.start(&["run"]);
         site.wait_for("SELECT count(*) FROM nightdrop.file", &["3"]);
