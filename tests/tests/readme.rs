@@ -44,6 +44,7 @@ fn every_link_leads_somewhere() {
     let pages = [
         "README.md",
         "docs/architecture.md",
+        "docs/jobs.md",
         "docs/sources.md",
         "docs/message-format.md",
         "compose/README.md",
