@@ -124,6 +124,13 @@ impl Query {
         }
     }
 
+    /// The server's own limit, for when we are gone. Were it not longer than ours, the two would race,
+    /// and a query that took too long would at times be called a server that went away.
+    fn timeout_on_server(&self) -> Duration {
+        const LONGER: Duration = Duration::from_secs(5);
+        self.timeout.saturating_add(LONGER)
+    }
+
     /// Whether the ends of the interval are of the type of a column.
     fn is_window(&self) -> bool {
         matches!(self.part, Part::Window { .. })

@@ -175,10 +175,11 @@ async fn begin(
         .await
         .map_err(judged)?;
     let version: String = row.try_get_unchecked(0).map_err(judged)?;
+    let on_server = query.timeout_on_server();
     let limit = if version.contains("MariaDB") {
-        format!("max_statement_time = {}", query.timeout.as_secs_f64())
+        format!("max_statement_time = {}", on_server.as_secs_f64())
     } else {
-        format!("max_execution_time = {}", query.timeout.as_millis())
+        format!("max_execution_time = {}", on_server.as_millis())
     };
     // A slow disk here must not make the server give up within its 60 s.
     let settings = format!("SET SESSION {limit}, SESSION net_write_timeout = 3600");

@@ -211,7 +211,7 @@ impl Taker {
 /// The transaction and how its session writes values. Every setting is local to the transaction,
 /// so that a pooler in between hands nothing on.
 fn settings(query: &Query) -> String {
-    let milliseconds = i32::try_from(query.timeout.as_millis()).unwrap_or(i32::MAX);
+    let milliseconds = i32::try_from(query.timeout_on_server().as_millis()).unwrap_or(i32::MAX);
     format!(
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
          SET LOCAL TimeZone = 'UTC'; \

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
@@ -79,17 +80,21 @@ impl Incremental {
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     }
 
-    /// Goes on until the newest row is dropped.
+    /// Goes on until the newest row is dropped: it must be older than the lag.
     pub(crate) fn catch_up(&self) {
+        let begun = Instant::now();
         loop {
             self.go_on();
-            if self
-                .dropped()
-                .iter()
-                .any(|(_, _, ids)| ids.contains(&self.rows))
-            {
+            let dropped = self.dropped();
+            if dropped.iter().any(|(_, _, ids)| ids.contains(&self.rows)) {
                 return;
             }
+            let newest = dropped.iter().map(|(_, to, _)| to).max();
+            assert!(
+                begun.elapsed() < Duration::from_secs(20),
+                "row {} is in none, up to {newest:?}",
+                self.rows
+            );
         }
     }
 
