@@ -105,6 +105,8 @@ pub struct Reader<R> {
     caps: Caps,
     scratch: Scratch,
     rows: u64,
+    /// Whether the last row was larger than the buffer: the next may be so too.
+    large: bool,
     state: State,
 }
 
@@ -130,6 +132,7 @@ impl<R: Read> Reader<R> {
             caps,
             scratch: Scratch::default(),
             rows: 0,
+            large: false,
             state: State::Head,
         }
     }
@@ -171,6 +174,7 @@ impl<R: Read> Reader<R> {
             caps,
             scratch,
             rows,
+            large,
             state,
         } = self;
         let layout = match state {
@@ -191,10 +195,11 @@ impl<R: Read> Reader<R> {
             what: "the row",
             ends: &ends,
         };
-        let mut again = false;
+        let start = input.offset();
+        let mut again = *large;
         let there = input
             .step(extent, |cursor, _| {
-                // A row that was not whole at first may be large, or never end, or be wrong at its end: its values are
+                // A row that is not whole at first may be large, and never end, or be wrong at its end: its values are
                 // held nowhere else before it is known to be good.
                 if std::mem::replace(&mut again, true) {
                     row::parse(&mut cursor.clone(), layout, *rows, scratch, &mut Nowhere)?;
@@ -209,6 +214,7 @@ impl<R: Read> Reader<R> {
                 }
             })?;
         if there {
+            *large = input.offset() - start > input::BUFFER as u64;
             *rows += 1;
             scratch.shrink();
         } else if let State::Rows(head, _) = std::mem::replace(state, State::Head) {
