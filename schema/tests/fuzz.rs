@@ -227,11 +227,11 @@ fn feed(seeds: Vec<Vec<u8>>, promise: fn(&[u8])) {
         failure_persistence: None,
         ..Config::default()
     };
-    let mut runner = TestRunner::new(config);
     let (begun, patience) = (Instant::now(), patience());
-    let mut fed = 0;
+    let mut fed: u64 = 0;
     while begun.elapsed() < patience {
-        let outcome = runner.run(&inputs, |bytes| {
+        // A runner counts its cases over all its runs: one that has had them runs no more.
+        let outcome = TestRunner::new(config.clone()).run(&inputs, |bytes| {
             let shown = String::from_utf8_lossy(&bytes).into_owned();
             std::panic::catch_unwind(|| promise(&bytes)).map_err(|panic| {
                 let why = panic.downcast_ref::<String>().cloned();
@@ -242,7 +242,7 @@ fn feed(seeds: Vec<Vec<u8>>, promise: fn(&[u8])) {
         if let Err(error) = outcome {
             panic!("{error}");
         }
-        fed += 500;
+        fed += u64::from(config.cases);
     }
     eprintln!("{fed} inputs in {:?}", begun.elapsed());
 }
