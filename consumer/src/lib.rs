@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod allocator;
 mod backoff;
 mod catalog;
 pub mod cli;
