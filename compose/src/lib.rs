@@ -20,6 +20,6 @@ pub use binary::binary;
 pub use database::Database;
 pub use home::folder;
 pub use mariadb::MariaDb;
-pub use memory::{peak_rss, rss};
+pub use memory::{file_rss, peak_rss, rss};
 pub use postgres::Postgres;
 pub use s3::{Answer, Inbox, Keys, S3, S3Kind};

@@ -18,6 +18,14 @@ pub fn rss(pid: u32) -> Result<u64> {
     status(pid, "VmRSS:")
 }
 
+/// How much of that is files, the program itself above all (`RssFile` of proc(5)): the system takes it back at will.
+///
+/// # Errors
+/// When there is no such process, or no `/proc`.
+pub fn file_rss(pid: u32) -> Result<u64> {
+    status(pid, "RssFile:")
+}
+
 fn status(pid: u32, field: &str) -> Result<u64> {
     let path = format!("/proc/{pid}/status");
     let status = std::fs::read_to_string(&path).with_context(|| format!("can't read {path}"))?;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use nightdrop_compose::{Postgres, S3Kind, peak_rss};
+use nightdrop_compose::{Postgres, S3Kind, file_rss, peak_rss};
 
 use crate::process::Process;
 use crate::site::Site;
@@ -12,10 +12,12 @@ use crate::site::Site;
 const ROWS: u64 = 1_000_000;
 const CEILING: u64 = 128 * 1024 * 1024;
 
-/// Runs a program to its end, and gives the most memory that it had resident.
-fn peak_of(process: Process) -> u64 {
+/// Runs a program to its end, and gives the most memory that it had resident; and how much of that was the program's own
+/// file, at the end.
+pub fn peak_of(process: Process, patience: Duration) -> (u64, u64) {
     let pid = process.pid();
     let peak = AtomicU64::new(0);
+    let program = AtomicU64::new(0);
     let done = AtomicU64::new(0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -23,16 +25,19 @@ fn peak_of(process: Process) -> u64 {
                 if let Ok(now) = peak_rss(pid) {
                     peak.fetch_max(now, Ordering::Relaxed);
                 }
+                if let Ok(now) = file_rss(pid) {
+                    program.fetch_max(now, Ordering::Relaxed);
+                }
                 std::thread::park_timeout(Duration::from_millis(20));
             }
         });
-        let ended = process.wait(Duration::from_mins(10));
+        let ended = process.wait(patience);
         done.store(1, Ordering::Relaxed);
         assert_eq!(ended.code, Some(0), "{ended:?}");
     });
     let peak = peak.into_inner();
     assert!(peak > 0, "its memory was never seen");
-    peak
+    (peak, program.into_inner())
 }
 
 #[test]
@@ -46,13 +51,13 @@ fn two_gigabytes_go_through_both_programs_in_constant_memory() {
     );
     let config = site.producer_config("jfk", &source, "none", &job);
 
-    let producer = peak_of(Process::start(
-        "nightdrop-producer",
-        &config,
-        &["run", "large"],
-    ));
+    let patience = Duration::from_mins(10);
+    let (producer, _) = peak_of(
+        Process::start("nightdrop-producer", &config, &["run", "large"]),
+        patience,
+    );
     site.as_reader();
-    let consumer = peak_of(site.start(&["once"]));
+    let (consumer, _) = peak_of(site.start(&["once"]), patience);
 
     assert_eq!(
         site.rows("SELECT row_count, size > 2000000000, state FROM nightdrop.file"),

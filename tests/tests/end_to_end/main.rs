@@ -10,6 +10,7 @@
 mod bystanders;
 mod crashes;
 mod gate;
+mod hostile;
 mod large;
 mod loading;
 mod message;
