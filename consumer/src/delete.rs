@@ -27,10 +27,7 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Bucket(_) => Remedy::Retry,
-            Self::Ledger(error) => match sqlstate::remedy(error) {
-                Remedy::Park | Remedy::Pause => Remedy::Halt,
-                other => other,
-            },
+            Self::Ledger(error) => sqlstate::remedy(error).for_everyone(),
         }
     }
 }

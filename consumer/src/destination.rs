@@ -143,9 +143,8 @@ impl Settlement<'_> {
                 self.execute(transaction, &statement).await?;
             }
         }
-        if let Mode::Upsert { primary_key } = &self.header.mode {
-            let key: Vec<&str> = primary_key.iter().map(AsRef::as_ref).collect();
-            self.check_unique(transaction, &name, &key).await?;
+        if matches!(self.header.mode, Mode::Upsert { .. }) {
+            self.check_unique(transaction, &name, &self.key()).await?;
         }
         if known.is_none() {
             self.write_down(transaction, &name).await?;
@@ -189,10 +188,7 @@ impl Settlement<'_> {
                 ),
             ));
         }
-        let key: Vec<&str> = match &self.header.mode {
-            Mode::Upsert { primary_key } => primary_key.iter().map(AsRef::as_ref).collect(),
-            Mode::Append | Mode::Replace { .. } => Vec::new(),
-        };
+        let key = self.key();
         if known.primary_key != key {
             return Err(Reason::new(
                 "changed_key",
@@ -206,6 +202,14 @@ impl Settlement<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// The columns that tell an upsert's rows apart; none for the other modes.
+    fn key(&self) -> Vec<&str> {
+        match &self.header.mode {
+            Mode::Upsert { primary_key } => primary_key.iter().map(AsRef::as_ref).collect(),
+            Mode::Append | Mode::Replace { .. } => Vec::new(),
+        }
     }
 
     fn routed(&self) -> Option<Name> {
@@ -317,10 +321,7 @@ impl Settlement<'_> {
         transaction: &mut PgTransaction<'_>,
         name: &Name,
     ) -> Result<(), Error> {
-        let key: Vec<&str> = match &self.header.mode {
-            Mode::Upsert { primary_key } => primary_key.iter().map(AsRef::as_ref).collect(),
-            Mode::Append | Mode::Replace { .. } => Vec::new(),
-        };
+        let key = self.key();
         let done = sqlx::query(
             "INSERT INTO nightdrop.job (producer, job, table_schema, table_name, mode, primary_key)
              VALUES ($1, $2, $3, $4, $5, $6)",

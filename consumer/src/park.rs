@@ -31,10 +31,7 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             // What the ledger's own tables refuse is no file's fault.
-            Self::Postgres(error) => match sqlstate::remedy(error) {
-                Remedy::Park | Remedy::Pause => Remedy::Halt,
-                other => other,
-            },
+            Self::Postgres(error) => sqlstate::remedy(error).for_everyone(),
             Self::Bucket(error) => crate::fetch::remedy(error.fault()),
         }
     }

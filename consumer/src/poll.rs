@@ -49,10 +49,7 @@ impl Error {
                 | Fault::Refused
                 | Fault::Settings => Remedy::Halt,
             },
-            Self::Ledger(error) => match sqlstate::remedy(error) {
-                Remedy::Park | Remedy::Pause => Remedy::Halt,
-                other => other,
-            },
+            Self::Ledger(error) => sqlstate::remedy(error).for_everyone(),
         }
     }
 }

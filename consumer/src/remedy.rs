@@ -14,3 +14,33 @@ pub enum Remedy {
     /// The bucket or the ledger itself refuses: nothing can be done until a person has looked.
     Halt,
 }
+
+impl Remedy {
+    /// The same where no file and no job's table is at fault, as with the ledger's own tables: what
+    /// would be held against one of them is everybody's matter.
+    #[must_use]
+    pub fn for_everyone(self) -> Self {
+        match self {
+            Self::Park | Self::Pause => Self::Halt,
+            Self::Retry | Self::Hold | Self::Halt => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_ledger_refuses_is_no_files_and_no_jobs_fault() {
+        for (one, everyone) in [
+            (Remedy::Retry, Remedy::Retry),
+            (Remedy::Park, Remedy::Halt),
+            (Remedy::Hold, Remedy::Hold),
+            (Remedy::Pause, Remedy::Halt),
+            (Remedy::Halt, Remedy::Halt),
+        ] {
+            assert_eq!(one.for_everyone(), everyone, "{one:?}");
+        }
+    }
+}

@@ -58,16 +58,10 @@ impl Error {
     /// What is to be done.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Ledger(error) => match sqlstate::remedy(error) {
-                Remedy::Park | Remedy::Pause => Remedy::Halt,
-                other => other,
-            },
+            Self::Ledger(error) => sqlstate::remedy(error).for_everyone(),
             Self::Bucket(error) => crate::fetch::remedy(error.fault()),
             Self::Destination(error) => error.remedy(),
-            Self::Load(error) => match error.remedy() {
-                Remedy::Park | Remedy::Pause => Remedy::Halt,
-                other => other,
-            },
+            Self::Load(error) => error.remedy().for_everyone(),
             Self::Park(error) => error.remedy(),
         }
     }
