@@ -29,6 +29,15 @@ pub struct Config {
     /// What a file may ask for at most.
     #[serde(default)]
     pub caps: CapsConfig,
+    /// What one producer may take up.
+    #[serde(default)]
+    pub quota: Quota,
+    /// When bucket and Postgres are left alone for a while.
+    #[serde(default)]
+    pub breaker: Breaker,
+    /// How long things are kept.
+    #[serde(default)]
+    pub keep: Keep,
     /// Health checks.
     #[serde(default)]
     pub http: Http,
@@ -54,6 +63,10 @@ pub struct Bucket {
     /// Credentials from EC2's metadata service.
     #[serde(default)]
     pub imds: bool,
+    /// How long an object stays in the bucket after its verdict: longer where Postgres replicates
+    /// asynchronously, and may lose a commit.
+    #[serde(default, with = "units::duration")]
+    pub delete_after: Duration,
 }
 
 impl Bucket {
@@ -213,6 +226,79 @@ impl CapsConfig {
             head: memory(self.head),
             depth: self.depth,
             columns: self.columns,
+        }
+    }
+}
+
+/// `[quota]`: what one producer may take up, so that none does it at the others' cost.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quota {
+    /// Files that wait in the ledger; more of them stay unlisted in the bucket.
+    pub waiting: NonZeroU32,
+    /// Files that are held; while there are more, nothing further is listed.
+    pub held: NonZeroU32,
+    /// Stored bytes of parked files; what exceeds them is held until there is room.
+    #[serde(with = "units::size")]
+    pub parked: u64,
+    /// Report tables; a job that would need one more is held until one is retired.
+    pub tables: u32,
+    /// Columns that one file may add to a table; a file that brings more is held.
+    pub new_columns: u32,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self {
+            waiting: const { NonZeroU32::new(10_000).unwrap() },
+            held: const { NonZeroU32::new(1_000).unwrap() },
+            parked: 1024 * 1024 * 1024,
+            tables: 200,
+            new_columns: 100,
+        }
+    }
+}
+
+/// `[breaker]`: after so many failures in a row nothing is asked for a while, of the bucket or of Postgres.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Breaker {
+    /// Failures in a row that open it.
+    pub failures: NonZeroU32,
+    /// How long it stays open.
+    #[serde(with = "units::duration")]
+    pub open_for: Duration,
+    /// Calls that must succeed in a row before it is closed again.
+    pub trials: NonZeroU32,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            failures: const { NonZeroU32::new(5).unwrap() },
+            open_for: Duration::from_mins(1),
+            trials: const { NonZeroU32::new(3).unwrap() },
+        }
+    }
+}
+
+/// `[keep]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keep {
+    /// Decided files older than this leave the ledger; what was loaded is remembered by run and hash, for good.
+    #[serde(with = "units::duration")]
+    pub history: Duration,
+    /// Parked files older than this raise an alarm; they are never dropped by themselves.
+    #[serde(with = "units::duration")]
+    pub parked: Duration,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self {
+            history: Duration::from_hours(400 * 24),
+            parked: Duration::from_hours(30 * 24),
         }
     }
 }

@@ -9,7 +9,8 @@ use nightdrop_schema::{Caps, Compression, Data, Envelope, Failure, Header, Kind,
 use sha2::{Digest, Sha256};
 
 use crate::ledger::claim::File;
-use crate::ledger::verdict::{Content, Reason};
+use crate::ledger::reason::{Cause, Reason};
+use crate::ledger::verdict::Content;
 use crate::remedy::Remedy;
 use crate::table;
 
@@ -113,7 +114,10 @@ fn read(
             rows(file, &envelope, &header, &mut reader, sink)?;
             (Some(header), None)
         }
-        Data::Probe => (None, Some(Reason::new("probe", "a canary: it was seen"))),
+        Data::Probe => (
+            None,
+            Some(Reason::new(Cause::Probe, "a canary: it was seen")),
+        ),
         Data::Failed(failure) => (None, Some(failed(&failure))),
     };
     let summary = reader.finish().map_err(|error| bad(&error))?;
@@ -153,7 +157,7 @@ fn rows<R: Read>(
 
 fn failed(failure: &Failure) -> Reason {
     Reason::new(
-        "failed",
+        Cause::Failed,
         format!(
             "the run failed with exit code {} ({}): {}",
             failure.code,
@@ -164,20 +168,16 @@ fn failed(failure: &Failure) -> Reason {
 }
 
 fn bad(error: &nightdrop_schema::Error) -> Error {
-    let name = match error.kind {
-        Kind::Io => "undecodable",
-        kind => kind.as_str(),
-    };
     let mut sentence = error.to_string();
     if error.kind == Kind::Io && sentence.contains(WINDOW_REFUSED) {
         sentence = "the file asks for a zstd window of more than 8 MiB; compress it without --long, or with --long=23".into();
     }
-    Error::Bad(Reason::new(name, sentence))
+    Error::Bad(Reason::new(error.kind.into(), sentence))
 }
 
 fn undecodable(error: &io::Error) -> Error {
     Error::Bad(Reason::new(
-        "undecodable",
+        Cause::Undecodable,
         format!("the file can't be inflated: {error}"),
     ))
 }
@@ -268,7 +268,7 @@ mod tests {
 
     fn reason(outcome: Result<(Decoded, Vec<u8>), Error>) -> &'static str {
         match outcome {
-            Err(Error::Bad(reason)) => reason.name,
+            Err(Error::Bad(reason)) => reason.cause.as_str(),
             other => panic!("{other:?}"),
         }
     }

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, PgTransaction, Row};
 
 use crate::catalog;
 use crate::config::Route;
-use crate::ledger::verdict::Reason;
+use crate::ledger::reason::{Cause, Reason};
 use crate::remedy::Remedy;
 use crate::sqlstate;
 use crate::table::{self, Name};
@@ -181,7 +181,7 @@ impl Settlement<'_> {
         let mode = self.header.mode.as_str();
         if known.mode != mode {
             return Err(Reason::new(
-                "changed_mode",
+                Cause::ChangedMode,
                 format!(
                     "mode is {mode} here and {} in every result of {}/{} before; give it its old mode again, or drop it as another job",
                     known.mode, self.producer, self.job,
@@ -191,7 +191,7 @@ impl Settlement<'_> {
         let key = self.key();
         if known.primary_key != key {
             return Err(Reason::new(
-                "changed_key",
+                Cause::ChangedKey,
                 format!(
                     "primary_key is ({}) here and ({}) in every result of {}/{} before; give it its old key again, or drop it as another job",
                     key.join(", "),
@@ -358,7 +358,7 @@ impl Settlement<'_> {
             .map(drop)
             .map_err(|source| match source {
                 source if sqlstate::is_beyond_limits(&source) => Error::Unfit(Reason::new(
-                    "too_wide",
+                    Cause::TooWide,
                     format!(
                         "Postgres has no room for this result in its table: {}",
                         sqlstate::sentence(&source)

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nightdrop_bucket::{Bucket, Error as BucketError, Fault};
-use nightdrop_schema::{Caps, Kind};
+use nightdrop_schema::Caps;
 use tokio::sync::Semaphore;
 
 use crate::decode::{self, Decoded, Whole};
 use crate::ledger::claim::File;
-use crate::ledger::verdict::{Reason, State, Verdict};
+use crate::ledger::reason::{Cause, Reason};
+use crate::ledger::verdict::Verdict;
 use crate::load::batch::Ready;
 use crate::remedy::Remedy;
 
@@ -103,13 +104,7 @@ fn sort(
         Ok(Decoded {
             content,
             note: Some(note),
-        }) => {
-            let verdict = Verdict {
-                reason: Some(note),
-                ..Verdict::read(file.id, State::Noted, content)
-            };
-            Fetched::Note(Box::new(verdict))
-        }
+        }) => Fetched::Note(Box::new(Verdict::noted(file.id, content, note))),
         Ok(Decoded {
             content,
             note: None,
@@ -123,7 +118,7 @@ fn sort(
             None => Fetched::Large(file.id),
         },
         // Of what exceeds a batch's own caps only a stream knows whether it exceeds those of the configuration.
-        Err(decode::Error::Bad(reason)) if reason.name == Kind::TooLarge.as_str() => {
+        Err(decode::Error::Bad(reason)) if reason.cause == Cause::TooLarge => {
             Fetched::Large(file.id)
         }
         Err(decode::Error::Bad(reason)) => Fetched::Bad(file.id, reason, stored),
@@ -146,27 +141,21 @@ pub fn unread(file: i64, error: BucketError) -> Fetched {
     match (error.fault(), remedy(error.fault())) {
         (Fault::NotFound, _) => Fetched::Settled(Box::new(Verdict::because(
             file,
-            State::Missing,
             Reason::new(
-                "gone",
+                Cause::Gone,
                 "it is no longer in the bucket, though nobody of ours deleted it",
             ),
         ))),
         (Fault::Changed, _) => Fetched::Settled(Box::new(Verdict::because(
             file,
-            State::Missing,
             Reason::new(
-                "replaced",
+                Cause::Replaced,
                 "another object was put under this key before this one was loaded",
             ),
         ))),
         (_, Remedy::Hold) => Fetched::Settled(Box::new(Verdict {
             retry_in: Some(HELD_FOR),
-            ..Verdict::because(
-                file,
-                State::Held,
-                Reason::new("unreadable", error.to_string()),
-            )
+            ..Verdict::because(file, Reason::new(Cause::Unreadable, error.to_string()))
         })),
         _ => Fetched::Away(file, error),
     }

@@ -12,11 +12,18 @@ use crate::remedy::Remedy;
 use crate::sqlstate;
 
 /// Version, what it is about, and its SQL, oldest first.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(
-    1,
-    "ledger",
-    include_str!("../../migrations/0001_ledger.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "ledger",
+        include_str!("../../migrations/0001_ledger.sql"),
+    ),
+    (
+        2,
+        "states",
+        include_str!("../../migrations/0002_states.sql"),
+    ),
+];
 
 /// Why the tables are not as they should be.
 #[derive(Debug, thiserror::Error)]

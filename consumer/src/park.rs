@@ -11,7 +11,9 @@ use uuid::Uuid;
 use crate::fetch::{Fetched, unread};
 use crate::ledger::claim::File;
 use crate::ledger::parked::{PART, keep};
-use crate::ledger::verdict::{self, Reason, State, Tally, Verdict};
+use crate::ledger::reason::Reason;
+use crate::ledger::state::State;
+use crate::ledger::verdict::{self, Tally, Verdict};
 use crate::remedy::Remedy;
 use crate::sqlstate;
 
@@ -59,7 +61,7 @@ pub async fn decide(
         for (part, bytes) in (0..).zip(stored.chunks(PART)) {
             keep(&mut transaction, id, part, bytes).await?;
         }
-        verdicts.push(Verdict::because(id, State::Parked, reason));
+        verdicts.push(Verdict::because(id, reason));
     }
     verdict::write(&mut transaction, token, &verdicts).await?;
     transaction.commit().await?;
@@ -84,14 +86,10 @@ pub async fn park(
             "{}; its {} bytes are too many to park: it stays in the bucket",
             reason.sentence, file.size
         );
-        let held = Verdict::because(
-            file.id,
-            State::Held,
-            Reason {
-                name: reason.name,
-                sentence,
-            },
-        );
+        let held = Verdict {
+            state: State::Held,
+            ..Verdict::because(file.id, Reason { sentence, ..reason })
+        };
         return decide(pool, token, vec![held], Vec::new()).await;
     }
     let mut transaction = pool.begin().await?;
@@ -102,7 +100,7 @@ pub async fn park(
         return Ok(Tally::default());
     }
     let verdict = match copy_bytes(&mut transaction, bucket, file).await {
-        Ok(()) => Verdict::because(file.id, State::Parked, reason),
+        Ok(()) => Verdict::because(file.id, reason),
         Err(Error::Bucket(error)) => {
             transaction.rollback().await?;
             return match unread(file.id, error) {

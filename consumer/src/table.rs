@@ -8,7 +8,7 @@ use std::str::FromStr;
 use nightdrop_schema::{Column, Header, Job, Mode, Producer, Type};
 use serde::Deserialize;
 
-use crate::ledger::verdict::Reason;
+use crate::ledger::reason::{Cause, Reason};
 
 /// The columns that every report table has, before its own: name, type.
 pub const SERVICE: [(&str, &str); 3] = [
@@ -214,7 +214,7 @@ pub fn missing_columns<'a>(
         match known {
             None if routed => {
                 return Err(Reason::new(
-                    "column_unknown",
+                    Cause::ColumnUnknown,
                     format!(
                         "column {} is not in {name}, whose columns are its owner's; add it: ALTER TABLE {} ADD COLUMN {} {}",
                         column.name,
@@ -228,7 +228,7 @@ pub fn missing_columns<'a>(
             Some(ty) if ty == full_name(column.ty) => {}
             Some(ty) => {
                 return Err(Reason::new(
-                    "changed_type",
+                    Cause::ChangedType,
                     format!(
                         "column {} is {} ({}) here and {ty} in {name}; give it its old type again, or another name",
                         column.name,

@@ -16,7 +16,8 @@ use crate::destination::{self, Destination};
 use crate::fetch::Fetched;
 use crate::ledger::claim::{self, Claim, File, Lane};
 use crate::ledger::pause;
-use crate::ledger::verdict::{Reason, Tally, Verdict};
+use crate::ledger::reason::Reason;
+use crate::ledger::verdict::{Tally, Verdict};
 use crate::load::batch::{Group, Loaded, Ready, load};
 use crate::park;
 use crate::remedy::Remedy;
@@ -247,7 +248,7 @@ fn warn(files: &[File], id: i64, reason: &Reason) {
         .find(|file| file.id == id)
         .map(|file| file.key.to_string())
         .unwrap_or_default();
-    tracing::warn!(file = id, key, reason = reason.name, error = %reason.sentence, "parking a file");
+    tracing::warn!(file = id, key, reason = reason.cause.as_str(), error = %reason.sentence, "parking a file");
 }
 
 async fn park_unfit(

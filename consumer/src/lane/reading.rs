@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::decode::{self, Decoded, Sink};
 use crate::ledger::claim::File;
-use crate::ledger::verdict::{Content, Reason};
+use crate::ledger::reason::Reason;
+use crate::ledger::verdict::Content;
 use crate::load::{Interrupted, Rows};
 
 /// Pieces of rows between the reading and the COPY.

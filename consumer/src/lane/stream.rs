@@ -14,7 +14,8 @@ use crate::consumer::Consumer;
 use crate::destination;
 use crate::fetch::{Fetched, unread};
 use crate::ledger::claim::{self, Claim, File, Lane};
-use crate::ledger::verdict::{Reason, State, Verdict};
+use crate::ledger::reason::{Cause, Reason};
+use crate::ledger::verdict::Verdict;
 use crate::load;
 use crate::load::stream::{Opened, Outcome, load};
 use crate::park;
@@ -62,7 +63,7 @@ async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<Done, E
             "{} consumers ended while they worked on this file alone",
             claim::DEATHS_ALONE
         );
-        return unfit(consumer, claim, file, Reason::new("deadly", sentence)).await;
+        return unfit(consumer, claim, file, Reason::new(Cause::Deadly, sentence)).await;
     }
     let stored = tokio::select! {
         () = consumer.stop.cancelled() => return Ok(Done::Undecided),
@@ -98,10 +99,7 @@ async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<Done, E
         Err(load::Error::Interrupted) => match reading.end.take() {
             Ended::Bad(reason) => unfit(consumer, claim, file, reason).await,
             Ended::Note(content, note) => {
-                let verdict = Verdict {
-                    reason: Some(note),
-                    ..Verdict::read(file.id, State::Noted, content)
-                };
+                let verdict = Verdict::noted(file.id, content, note);
                 consumer.count(
                     park::decide(consumer.pool(), claim.token, vec![verdict], Vec::new()).await?,
                 );
@@ -156,7 +154,7 @@ async fn unfit(
     file: &File,
     reason: Reason,
 ) -> Result<Done, Error> {
-    tracing::warn!(file = file.id, key = %file.key, reason = reason.name, error = %reason.sentence, "parking a file");
+    tracing::warn!(file = file.id, key = %file.key, reason = reason.cause.as_str(), error = %reason.sentence, "parking a file");
     let up_to = consumer.config.load.park_up_to;
     consumer.count(
         park::park(

@@ -5,7 +5,9 @@ pub mod claim;
 pub mod deletion;
 pub mod parked;
 pub mod pause;
+pub mod reason;
 pub mod sighting;
+pub mod state;
 pub mod summary;
 pub mod verdict;
 

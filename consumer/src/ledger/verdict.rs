@@ -9,40 +9,8 @@ use uuid::Uuid;
 
 use super::claim::interval;
 use super::instant;
-
-/// Where a file's way ends, or rests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Its rows are in the report table.
-    Loaded,
-    /// Newer results cover all that it says.
-    Superseded,
-    /// The same run, with the same content, is loaded already.
-    Duplicate,
-    /// Its bytes and the reason are in Postgres.
-    Parked,
-    /// It stays in the bucket, with the reason.
-    Held,
-    /// It carried no rows: a canary, or word of a failed run.
-    Noted,
-    /// It is no longer in the bucket.
-    Missing,
-}
-
-impl State {
-    /// As the ledger writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Loaded => "loaded",
-            Self::Superseded => "superseded",
-            Self::Duplicate => "duplicate",
-            Self::Parked => "parked",
-            Self::Held => "held",
-            Self::Noted => "noted",
-            Self::Missing => "missing",
-        }
-    }
-}
+use super::reason::Reason;
+use super::state::State;
 
 /// What reading a file's body told.
 #[derive(Clone, Debug)]
@@ -55,25 +23,6 @@ pub struct Content {
     pub rows: u64,
     /// What a result says of itself; none for a note.
     pub header: Option<Header>,
-}
-
-/// Why a file is parked or held: a short name to group by, and the sentence that a person reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reason {
-    /// Such as `contract` or `changed_mode`.
-    pub name: &'static str,
-    /// What is wrong, where, and what to do.
-    pub sentence: String,
-}
-
-impl Reason {
-    /// A reason of this name.
-    pub fn new(name: &'static str, sentence: impl Into<String>) -> Self {
-        Self {
-            name,
-            sentence: sentence.into(),
-        }
-    }
 }
 
 /// What became of one file.
@@ -92,7 +41,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// A verdict on a file whose body has been read.
+    /// A verdict on a file whose rows are in the reports, or needn't be.
     pub fn read(file: i64, state: State, content: Content) -> Self {
         Self {
             file,
@@ -103,11 +52,19 @@ impl Verdict {
         }
     }
 
-    /// A verdict with the reason for it.
-    pub fn because(file: i64, state: State, reason: Reason) -> Self {
+    /// A verdict on a file that carries no rows: what it says is the reason.
+    pub fn noted(file: i64, content: Content, note: Reason) -> Self {
+        Self {
+            content: Some(content),
+            ..Self::because(file, note)
+        }
+    }
+
+    /// Where a file comes to for this reason.
+    pub fn because(file: i64, reason: Reason) -> Self {
         Self {
             file,
-            state,
+            state: reason.cause.state(),
             content: None,
             reason: Some(reason),
             retry_in: None,
@@ -252,6 +209,8 @@ impl Tally {
                 State::Held => &mut tally.held,
                 State::Noted => &mut tally.noted,
                 State::Missing => &mut tally.missing,
+                // No verdict leads there.
+                State::Waiting | State::Redriven | State::Dropped => continue,
             };
             *count += 1;
         }
@@ -302,7 +261,7 @@ pub async fn write(
     let done = sqlx::query(
         "UPDATE nightdrop.file f
          SET state = v.state, decided_at = clock_timestamp(), token = NULL, lease_until = NULL,
-             attempts = attempts - 1,
+             attempts = attempts - 1, kept = v.state = 'parked',
              gone_at = CASE WHEN v.state = 'missing' THEN now() END,
              as_of = coalesce(v.as_of, f.as_of), body_hash = v.body_hash, row_count = v.row_count,
              mode = v.mode, range_column = v.range_column, range_from = v.range_from, range_to = v.range_to,
@@ -333,7 +292,7 @@ pub async fn write(
             .map(|header| header.and_then(|header| header.next_by).map(instant))
             .collect::<Vec<_>>(),
     )
-    .bind(reasons().map(|reason| reason.map(|reason| reason.name)).collect::<Vec<_>>())
+    .bind(reasons().map(|reason| reason.map(|reason| reason.cause.as_str())).collect::<Vec<_>>())
     .bind(reasons().map(|reason| reason.map(|reason| reason.sentence.replace('\0', "\u{FFFD}"))).collect::<Vec<_>>())
     .bind(verdicts.iter().map(|verdict| verdict.retry_in.map(interval)).collect::<Vec<_>>())
     .execute(&mut **transaction)

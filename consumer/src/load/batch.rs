@@ -17,7 +17,9 @@ use super::{
 use crate::destination::Destination;
 use crate::ledger::claim::File;
 use crate::ledger::pause;
-use crate::ledger::verdict::{self, Content, Reason, State, Tally, Verdict};
+use crate::ledger::reason::{Cause, Reason};
+use crate::ledger::state::State;
+use crate::ledger::verdict::{self, Content, Tally, Verdict};
 use crate::remedy::Remedy;
 use crate::sqlstate;
 
@@ -208,7 +210,7 @@ async fn load_group(
                     savepoint.rollback().await?;
                     result.unfit.push((
                         one.file.id,
-                        Reason::new("refused", format!("Postgres refused it: {error}")),
+                        Reason::new(Cause::Refused, format!("Postgres refused it: {error}")),
                     ));
                 }
                 (Remedy::Park, many) => {
@@ -329,7 +331,7 @@ pub(super) fn repeated_key(header: &Header) -> Reason {
         Mode::Append | Mode::Replace { .. } => String::new(),
     };
     Reason::new(
-        "repeated_key",
+        Cause::RepeatedKey,
         format!(
             "two rows have the same primary_key ({key}); which one counts can't be told: make the query give one row a key"
         ),

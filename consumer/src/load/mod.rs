@@ -20,7 +20,7 @@ pub use copy::Interrupted;
 
 use crate::destination::Destination;
 use crate::ledger::instant;
-use crate::ledger::verdict::Reason;
+use crate::ledger::reason::{Cause, Reason};
 use crate::remedy::Remedy;
 use crate::sqlstate;
 
@@ -88,7 +88,7 @@ fn not_ahead(as_of: Timestamptz, now: DateTime<Utc>, skew: Duration) -> Result<(
         return Ok(());
     }
     Err(Reason::new(
-        "future",
+        Cause::Future,
         format!(
             "time is {as_of}, {} s ahead of Postgres's clock; set the source's clock right",
             ahead.as_secs()
@@ -99,7 +99,7 @@ fn not_ahead(as_of: Timestamptz, now: DateTime<Utc>, skew: Duration) -> Result<(
 /// The same run with other content: one of the two is wrong, and nobody but a person can tell which.
 fn other_content() -> Reason {
     Reason::new(
-        "run_reused",
+        Cause::RunReused,
         "this run (source, id) is loaded already, with other content; give each run an id of its own",
     )
 }

@@ -5,7 +5,8 @@ use sqlx::{AssertSqlSafe, PgTransaction};
 
 use super::extent::{Meeting, meet};
 use super::{Rows, Target, copy};
-use crate::ledger::verdict::{self, Reason};
+use crate::ledger::reason::{Cause, Reason};
+use crate::ledger::verdict;
 use crate::table;
 
 /// What became of a `replace`.
@@ -99,7 +100,7 @@ fn partial(target: Target<'_>) -> Reason {
         _ => "all rows".to_owned(),
     };
     Reason::new(
-        "partial_overlap",
+        Cause::PartialOverlap,
         format!(
             "newer results replaced a part of what this one covers ({range}); run the job again for the parts that are missing"
         ),

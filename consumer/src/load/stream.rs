@@ -16,7 +16,9 @@ use super::{
 use crate::destination::Destination;
 use crate::ledger::claim::File;
 use crate::ledger::pause;
-use crate::ledger::verdict::{self, Content, Reason, State, Tally, Verdict};
+use crate::ledger::reason::{Cause, Reason};
+use crate::ledger::state::State;
+use crate::ledger::verdict::{self, Content, Tally, Verdict};
 use crate::remedy::Remedy;
 
 /// A file whose head has been read.
@@ -68,7 +70,7 @@ pub async fn load(
     match done {
         Err(Error::Postgres(error)) => match Error::from(error) {
             error if error.remedy() == Remedy::Park => Ok(Outcome::Unfit(Reason::new(
-                "refused",
+                Cause::Refused,
                 format!("Postgres refused it: {error}"),
             ))),
             error if of_its_table(&error) == Remedy::Pause => Ok(Outcome::Refused(format!(
