@@ -72,6 +72,34 @@ pub enum Event {
     Pruned,
 }
 
+impl Event {
+    /// All there are, each cause among them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        [
+            Self::ListedAgain,
+            Self::ListedChanged,
+            Self::Loaded,
+            Self::Covered,
+            Self::SameRun,
+            Self::TooLargeToPark,
+            Self::BucketAway,
+            Self::Weather,
+            Self::DiskFull,
+            Self::TableRefuses,
+            Self::LeaseRanOut,
+            Self::DeleteRefused,
+            Self::Deleted,
+            Self::Vanished,
+            Self::TermOver,
+            Self::Redriven,
+            Self::Dropped,
+            Self::Pruned,
+        ]
+        .into_iter()
+        .chain(Cause::ALL.iter().copied().map(Self::Judged))
+    }
+}
+
 /// What an event leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -158,7 +186,7 @@ fn waiting(event: Event) -> Next {
 /// As `waiting`, but nothing that happens to its object matters any more: its bytes are in Postgres.
 fn redriven(event: Event) -> Next {
     match event {
-        Event::ListedChanged | Event::Vanished | Event::Deleted => Next::Stays,
+        Event::ListedChanged | Event::Vanished => Next::Stays,
         Event::BucketAway
         | Event::TooLargeToPark
         | Event::Judged(Cause::Unreadable | Cause::Gone | Cause::Replaced) => Next::Never,
@@ -234,5 +262,97 @@ fn missing(event: Event) -> Next {
     match event {
         Event::DeleteRefused | Event::Deleted => Next::Never,
         event => decided(event),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    /// What a person would call each event; causes that go the same way share a row.
+    const EVENTS: &[(&str, Event)] = &[
+        ("listed again", Event::ListedAgain),
+        ("listed with another etag", Event::ListedChanged),
+        ("rows committed", Event::Loaded),
+        ("newer results cover it", Event::Covered),
+        ("same run again", Event::SameRun),
+        ("same run with other bytes", Event::Judged(Cause::RunReused)),
+        ("undecodable", Event::Judged(Cause::Undecodable)),
+        ("unknown version", Event::Judged(Cause::UnknownVersion)),
+        ("time in the future", Event::Judged(Cause::Future)),
+        ("data error in COPY", Event::Judged(Cause::Refused)),
+        ("ended three consumers alone", Event::Judged(Cause::Deadly)),
+        ("bad, too large to park", Event::TooLargeToPark),
+        ("over its quota", Event::Judged(Cause::QuotaTables)),
+        ("GET 404", Event::Judged(Cause::Gone)),
+        ("GET 412", Event::Judged(Cause::Replaced)),
+        ("GET 4xx", Event::Judged(Cause::Unreadable)),
+        ("GET 5xx, bucket away", Event::BucketAway),
+        ("carries no rows", Event::Judged(Cause::Probe)),
+        ("deadlock, Postgres away", Event::Weather),
+        ("disk full", Event::DiskFull),
+        ("its table refuses", Event::TableRefuses),
+        ("lease run out", Event::LeaseRanOut),
+        ("delete refused", Event::DeleteRefused),
+        ("deleted", Event::Deleted),
+        ("removed by a lifecycle rule", Event::Vanished),
+        ("term over, or room again", Event::TermOver),
+        ("redriven", Event::Redriven),
+        ("dropped by a person", Event::Dropped),
+        ("older than the history kept", Event::Pruned),
+    ];
+
+    fn page() -> String {
+        let mut page = String::from("| event");
+        for state in State::ALL {
+            let _ = write!(page, " | {}", format!("{state:?}").to_lowercase());
+        }
+        page.push_str(" |\n|---|");
+        page.push_str(&"---|".repeat(State::ALL.len()));
+        page.push('\n');
+        for (name, event) in EVENTS {
+            let _ = write!(page, "| {name}");
+            for state in State::ALL {
+                let cell = match state.after(*event) {
+                    Next::To(next) => format!("{next:?}").to_lowercase(),
+                    Next::Stays => "·".to_owned(),
+                    Next::Forgotten => "forgotten".to_owned(),
+                    Next::Never => "—".to_owned(),
+                };
+                let _ = write!(page, " | {cell}");
+            }
+            page.push_str(" |\n");
+        }
+        page
+    }
+
+    #[test]
+    fn every_state_meets_every_event_as_the_architecture_says() {
+        let page = page();
+        let document = include_str!("../../../docs/architecture.md");
+        assert!(
+            document.contains(&page),
+            "docs/architecture.md should say:\n{page}"
+        );
+    }
+
+    #[test]
+    fn every_event_has_its_row_or_goes_the_way_of_one_that_has() {
+        let way = |event: Event| State::ALL.map(|state| state.after(event));
+        let without: Vec<Event> = Event::all()
+            .filter(|event| !EVENTS.iter().any(|(_, shown)| way(*shown) == way(*event)))
+            .collect();
+        // The one that is held before it ever waits.
+        assert_eq!(without, [Event::Judged(Cause::Key)]);
+    }
+
+    #[test]
+    fn names_of_causes_are_told_apart() {
+        let mut names: Vec<&str> = Cause::ALL.iter().map(|cause| cause.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Cause::ALL.len());
     }
 }

@@ -20,5 +20,6 @@ mod outages;
 mod parking;
 mod process;
 mod site;
+mod states;
 mod stopping;
 mod values;
