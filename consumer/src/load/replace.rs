@@ -1,7 +1,11 @@
 //! `replace`: this result is all there is of its job, or of its range.
 
 use nightdrop_schema::{Bound, Header, Job, Mode, Producer, Timestamptz};
-use sqlx::{AssertSqlSafe, PgTransaction};
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo, Postgres};
+use sqlx::{AssertSqlSafe, Encode, PgTransaction};
 
 use super::extent::{Meeting, meet};
 use super::{Rows, Target, copy};
@@ -74,22 +78,50 @@ async fn delete(
         .map(drop);
     };
     let column = table::identifier(range.column.as_str());
-    let cast = match range.from {
-        Bound::Int64(_) => "bigint",
-        Bound::Date(_) => "date",
-        Bound::Timestamp(_) => "timestamp",
-        Bound::Timestamptz(_) => "timestamptz",
-    };
-    let statement = format!(
-        "DELETE FROM {name} WHERE _producer = $1 AND {column} >= $2::text::{cast} AND {column} < $3::text::{cast}"
-    );
-    sqlx::query(AssertSqlSafe(statement))
-        .bind(target.producer.as_str())
-        .bind(range.from.to_string())
-        .bind(range.to.to_string())
-        .execute(&mut **transaction)
-        .await
-        .map(drop)
+    sqlx::query(AssertSqlSafe(format!(
+        "DELETE FROM {name} WHERE _producer = $1 AND {column} >= $2 AND {column} < $3"
+    )))
+    .bind(target.producer.as_str())
+    .bind(Raw(range.from))
+    .bind(Raw(range.to))
+    .execute(&mut **transaction)
+    .await
+    .map(drop)
+}
+
+/// A bound as Postgres itself stores it. Its text would not do: Postgres doesn't read the years outside
+/// 0001 to 9999 as the message writes them.
+struct Raw(Bound);
+
+impl sqlx::Type<Postgres> for Raw {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(Oid(20))
+    }
+
+    fn compatible(_: &PgTypeInfo) -> bool {
+        true
+    }
+}
+
+impl Encode<'_, Postgres> for Raw {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        match self.0 {
+            Bound::Date(date) => buffer.extend_from_slice(&date.raw().to_be_bytes()),
+            other => buffer.extend_from_slice(&other.raw().to_be_bytes()),
+        }
+        Ok(IsNull::No)
+    }
+
+    fn produces(&self) -> Option<PgTypeInfo> {
+        // Fixed in Postgres's src/include/catalog/pg_type.dat.
+        let oid = match self.0 {
+            Bound::Int64(_) => 20,
+            Bound::Date(_) => 1082,
+            Bound::Timestamp(_) => 1114,
+            Bound::Timestamptz(_) => 1184,
+        };
+        Some(PgTypeInfo::with_oid(Oid(oid)))
+    }
 }
 
 fn partial(target: Target<'_>) -> Reason {

@@ -15,6 +15,7 @@ mod large;
 mod loading;
 mod message;
 mod modes;
+mod order;
 mod others;
 mod outages;
 mod parking;
