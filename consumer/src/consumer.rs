@@ -11,9 +11,11 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::database::{self, Database};
 use crate::destinations::Destinations;
-use crate::fetch::{Fetch, STORED_KIB};
+use crate::fetch::{Fetch, READERS, STORED_KIB};
 use crate::health::Health;
 use crate::ledger::verdict::Tally;
+use crate::park::Room;
+use crate::release::Rounds;
 
 /// Rows of one file, in bytes, that a batch takes; a file with more is streamed.
 const WHOLE: usize = 2 * 1024 * 1024;
@@ -39,6 +41,8 @@ pub struct Consumer {
     pub stop: CancellationToken,
     /// What is known of report tables, to be asked again at the first doubt.
     pub destinations: Destinations,
+    /// What is not looked at in every poll.
+    pub rounds: Rounds,
     /// How small files are fetched.
     pub fetch: Fetch,
     /// Wakes the lanes when something is there to be loaded.
@@ -74,6 +78,8 @@ impl Consumer {
         let database = Database::open(&config.postgres, &worker)?;
         let fetch = Fetch {
             bucket: bucket.clone(),
+            pool: database.pool().clone(),
+            readers: Arc::new(Semaphore::new(READERS)),
             caps: config.caps.caps(),
             memory: Arc::new(Semaphore::new(STORED_KIB)),
             whole: WHOLE,
@@ -87,6 +93,7 @@ impl Consumer {
             health: Health::default(),
             stop,
             destinations: Destinations::default(),
+            rounds: Rounds::default(),
             fetch,
             arrivals: Notify::new(),
             decisions: Notify::new(),
@@ -99,6 +106,14 @@ impl Consumer {
     /// The connections to Postgres.
     pub fn pool(&self) -> &PgPool {
         self.database.pool()
+    }
+
+    /// What may be kept of bad files.
+    pub fn room(&self) -> Room {
+        Room {
+            up_to: self.config.load.park_up_to,
+            quota: self.config.quota.parked,
+        }
     }
 
     /// Counts what became of files, tells of it, and has their objects deleted.

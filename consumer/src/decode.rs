@@ -241,6 +241,7 @@ mod tests {
             etag: String::new(),
             size: 0,
             attempts: 1,
+            kept: false,
         }
     }
 

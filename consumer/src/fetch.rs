@@ -1,4 +1,5 @@
-//! A small file out of the bucket and decoded, or word of what kept it from being so.
+//! A small file out of the bucket and decoded, or word of what kept it from being so. One that was parked
+//! before comes out of Postgres instead.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,20 +7,47 @@ use std::time::Duration;
 use bytes::Bytes;
 use nightdrop_bucket::{Bucket, Error as BucketError, Fault};
 use nightdrop_schema::Caps;
+use sqlx::postgres::PgPool;
 use tokio::sync::Semaphore;
 
 use crate::decode::{self, Decoded, Whole};
 use crate::ledger::claim::File;
+use crate::ledger::parked;
 use crate::ledger::reason::{Cause, Reason};
 use crate::ledger::verdict::Verdict;
 use crate::load::batch::Ready;
 use crate::remedy::Remedy;
+use crate::sqlstate;
 
 /// How long a file that the bucket won't give waits before it is asked for again.
 pub const HELD_FOR: Duration = Duration::from_hours(1);
 
 /// Stored bytes of small files in memory at once, in KiB.
 pub const STORED_KIB: usize = 16 * 1024;
+
+/// Connections to Postgres that read parked bytes at once: the other lanes need some too.
+pub const READERS: usize = 3;
+
+/// Why a file can't be read just now.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bucket is away, or refuses.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// Postgres, where its bytes are kept, is away.
+    #[error("reading what was parked: {}", sqlstate::sentence(.0))]
+    Kept(#[from] sqlx::Error),
+}
+
+impl Error {
+    /// What is to be done.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Bucket(error) => remedy(error.fault()),
+            Self::Kept(error) => sqlstate::remedy(error).for_everyone(),
+        }
+    }
+}
 
 /// What came of fetching a file.
 #[derive(Debug)]
@@ -30,12 +58,12 @@ pub enum Fetched {
     Note(Box<Verdict>),
     /// It is bad: to be parked, with its bytes at hand.
     Bad(i64, Reason, Bytes),
-    /// It can't be read, or is no longer there.
+    /// It can't be read, or is no longer there; or it is bad, and its bytes are kept already.
     Settled(Box<Verdict>),
     /// More rows than a batch holds: a matter for the lane of streams.
     Large(i64),
-    /// The bucket is away: nothing is known of this file.
-    Away(i64, BucketError),
+    /// Where its bytes are is away: nothing is known of this file.
+    Away(i64, Error),
 }
 
 /// What fetching needs. Cheap to clone.
@@ -43,6 +71,10 @@ pub enum Fetched {
 pub struct Fetch {
     /// The drop box.
     pub bucket: Bucket,
+    /// Where the bytes of parked files are.
+    pub pool: PgPool,
+    /// Permits for connections that read those.
+    pub readers: Arc<Semaphore>,
     /// What a file may ask for.
     pub caps: Caps,
     /// Permits for stored bytes in memory, in KiB.
@@ -66,9 +98,10 @@ impl Fetch {
         let wanted = usize::try_from(file.size.div_ceil(1024)).unwrap_or(usize::MAX);
         let wanted = u32::try_from(wanted.clamp(1, STORED_KIB)).unwrap_or(u32::MAX);
         let _permit = self.memory.acquire_many(wanted).await;
-        let stored = match self.bucket.get(&file.key, &file.etag).await {
+        let stored = match self.stored(&file).await {
             Ok(stored) => stored,
-            Err(error) => return unread(file.id, error),
+            Err(Error::Bucket(error)) => return unread(file.id, error),
+            Err(error @ Error::Kept(_)) => return Fetched::Away(file.id, error),
         };
         // Never closed.
         let _decoding = self.decoding.acquire().await;
@@ -91,6 +124,15 @@ impl Fetch {
             // A panic is a bug of ours; the file must not vanish with it.
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
+    }
+
+    async fn stored(&self, file: &File) -> Result<Bytes, Error> {
+        if !file.kept {
+            return Ok(self.bucket.get(&file.key, &file.etag).await?);
+        }
+        // Never closed.
+        let _reader = self.readers.acquire().await;
+        Ok(parked::whole(&self.pool, file.id).await?)
     }
 }
 
@@ -120,6 +162,10 @@ fn sort(
         // Of what exceeds a batch's own caps only a stream knows whether it exceeds those of the configuration.
         Err(decode::Error::Bad(reason)) if reason.cause == Cause::TooLarge => {
             Fetched::Large(file.id)
+        }
+        // As it was before: what is kept of it stays as it is.
+        Err(decode::Error::Bad(reason)) if file.kept => {
+            Fetched::Settled(Box::new(Verdict::because(file.id, reason)))
         }
         Err(decode::Error::Bad(reason)) => Fetched::Bad(file.id, reason, stored),
         Err(decode::Error::Large | decode::Error::Unwanted) => Fetched::Large(file.id),
@@ -157,6 +203,6 @@ pub fn unread(file: i64, error: BucketError) -> Fetched {
             retry_in: Some(HELD_FOR),
             ..Verdict::because(file, Reason::new(Cause::Unreadable, error.to_string()))
         })),
-        _ => Fetched::Away(file, error),
+        _ => Fetched::Away(file, error.into()),
     }
 }

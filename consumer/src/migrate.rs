@@ -23,6 +23,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "states",
         include_str!("../../migrations/0002_states.sql"),
     ),
+    (
+        5,
+        "redrive",
+        include_str!("../../migrations/0005_redrive.sql"),
+    ),
 ];
 
 /// Why the tables are not as they should be.

@@ -91,7 +91,9 @@ pub async fn once(consumer: &Consumer) -> Result<Tally, Error> {
         // What is listed and then not there would be new at each look, for ever.
         let only_missing =
             consumer.tally().files() - before.files() == consumer.tally().missing - before.missing;
-        if consumer.stop.is_cancelled() || (polled.whole && (polled.new == 0 || only_missing)) {
+        if consumer.stop.is_cancelled()
+            || (polled.whole && polled.released == 0 && (polled.new == 0 || only_missing))
+        {
             return Ok(consumer.tally());
         }
     }

@@ -8,10 +8,10 @@ use sqlx::PgTransaction;
 use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
-use crate::fetch::{Fetched, unread};
+use crate::fetch::{self, Fetched, unread};
 use crate::ledger::claim::File;
-use crate::ledger::parked::{PART, keep};
-use crate::ledger::reason::Reason;
+use crate::ledger::parked::{PART, beyond, keep};
+use crate::ledger::reason::{Cause, Reason};
 use crate::ledger::state::State;
 use crate::ledger::verdict::{self, Tally, Verdict};
 use crate::remedy::Remedy;
@@ -28,15 +28,33 @@ pub enum Error {
     Bucket(#[from] BucketError),
 }
 
+impl From<fetch::Error> for Error {
+    fn from(error: fetch::Error) -> Self {
+        match error {
+            fetch::Error::Bucket(error) => Self::Bucket(error),
+            fetch::Error::Kept(error) => Self::Postgres(error),
+        }
+    }
+}
+
 impl Error {
     /// What is to be done.
     pub fn remedy(&self) -> Remedy {
         match self {
             // What the ledger's own tables refuse is no file's fault.
             Self::Postgres(error) => sqlstate::remedy(error).for_everyone(),
-            Self::Bucket(error) => crate::fetch::remedy(error.fault()),
+            Self::Bucket(error) => fetch::remedy(error.fault()),
         }
     }
+}
+
+/// What may be kept in Postgres.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// The largest file, in stored bytes.
+    pub up_to: u64,
+    /// All parked files of one producer.
+    pub quota: u64,
 }
 
 /// Writes verdicts that need no bytes, or whose bytes are at hand, in one commit, and counts them.
@@ -48,6 +66,7 @@ pub async fn decide(
     token: Uuid,
     mut verdicts: Vec<Verdict>,
     bad: Vec<(i64, Reason, Bytes)>,
+    room: Room,
 ) -> Result<Tally, Error> {
     let mut transaction = pool.begin().await?;
     let ids: Vec<i64> = verdicts
@@ -57,7 +76,17 @@ pub async fn decide(
         .collect();
     let ours = verdict::lock(&mut transaction, token, &ids).await?;
     verdicts.retain(|verdict| ours.contains(&verdict.file));
-    for (id, reason, stored) in bad.into_iter().filter(|(id, ..)| ours.contains(id)) {
+    let bad: Vec<_> = bad
+        .into_iter()
+        .filter(|(id, ..)| ours.contains(id))
+        .collect();
+    let ids: Vec<i64> = bad.iter().map(|(id, ..)| *id).collect();
+    let beyond = beyond(&mut transaction, &ids, room.quota).await?;
+    for (id, reason, stored) in bad {
+        if let Some(taken) = beyond.get(&id) {
+            verdicts.push(no_room(id, &reason, *taken, room));
+            continue;
+        }
         for (part, bytes) in (0..).zip(stored.chunks(PART)) {
             keep(&mut transaction, id, part, bytes).await?;
         }
@@ -68,8 +97,8 @@ pub async fn decide(
     Ok(Tally::of(&verdicts))
 }
 
-/// Parks a file whose bytes are not at hand: it is read from the bucket once more, part by part.
-/// Gives what became of it.
+/// Parks a file whose bytes are not at hand: it is read from the bucket once more, part by part. One
+/// that was parked before keeps the bytes that are there. Gives what became of it.
 ///
 /// # Errors
 /// When Postgres or the bucket is away, or refuses.
@@ -79,9 +108,17 @@ pub async fn park(
     token: Uuid,
     file: &File,
     reason: Reason,
-    up_to: u64,
+    room: Room,
 ) -> Result<Tally, Error> {
-    if file.size > up_to {
+    if file.kept {
+        // What would hold another file parks this one: there is nothing of it in the bucket.
+        let parked = Verdict {
+            state: State::Parked,
+            ..Verdict::because(file.id, reason)
+        };
+        return decide(pool, token, vec![parked], Vec::new(), room).await;
+    }
+    if file.size > room.up_to {
         let sentence = format!(
             "{}; its {} bytes are too many to park: it stays in the bucket",
             reason.sentence, file.size
@@ -90,7 +127,7 @@ pub async fn park(
             state: State::Held,
             ..Verdict::because(file.id, Reason { sentence, ..reason })
         };
-        return decide(pool, token, vec![held], Vec::new()).await;
+        return decide(pool, token, vec![held], Vec::new(), room).await;
     }
     let mut transaction = pool.begin().await?;
     if verdict::lock(&mut transaction, token, &[file.id])
@@ -99,12 +136,20 @@ pub async fn park(
     {
         return Ok(Tally::default());
     }
+    let beyond = beyond(&mut transaction, &[file.id], room.quota).await?;
+    if let Some(taken) = beyond.get(&file.id) {
+        transaction.rollback().await?;
+        let held = no_room(file.id, &reason, *taken, room);
+        return decide(pool, token, vec![held], Vec::new(), room).await;
+    }
     let verdict = match copy_bytes(&mut transaction, bucket, file).await {
         Ok(()) => Verdict::because(file.id, reason),
         Err(Error::Bucket(error)) => {
             transaction.rollback().await?;
             return match unread(file.id, error) {
-                Fetched::Settled(verdict) => decide(pool, token, vec![*verdict], Vec::new()).await,
+                Fetched::Settled(verdict) => {
+                    decide(pool, token, vec![*verdict], Vec::new(), room).await
+                }
                 Fetched::Away(_, error) => Err(error.into()),
                 _ => Ok(Tally::default()),
             };
@@ -115,6 +160,15 @@ pub async fn park(
     verdict::write(&mut transaction, token, &verdicts).await?;
     transaction.commit().await?;
     Ok(Tally::of(&verdicts))
+}
+
+/// It stays in the bucket until there is room; then it is looked at again.
+fn no_room(file: i64, reason: &Reason, taken: i64, room: Room) -> Verdict {
+    let sentence = format!(
+        "{}; it can't be parked, for {taken} of the {} bytes that [quota] parked gives its producer are taken: retry or drop some of what is parked",
+        reason.sentence, room.quota
+    );
+    Verdict::because(file, Reason::new(Cause::QuotaParked, sentence))
 }
 
 async fn copy_bytes(

@@ -5,6 +5,7 @@ use nightdrop_schema::INBOX;
 
 use crate::consumer::Consumer;
 use crate::ledger::sighting;
+use crate::release;
 use crate::remedy::Remedy;
 use crate::sqlstate;
 
@@ -20,6 +21,8 @@ pub struct Cursor(Option<String>);
 pub struct Polled {
     /// Objects seen for the first time.
     pub new: u64,
+    /// Parked and held files that wait again.
+    pub released: u64,
     /// Whether the listing was read to its end.
     pub whole: bool,
 }
@@ -59,8 +62,10 @@ impl Error {
 /// # Errors
 /// When the bucket or the ledger refuses or is away; pages before that are written down.
 pub async fn poll(consumer: &Consumer, cursor: &mut Cursor) -> Result<Polled, Error> {
-    let mut polled = Polled::default();
-    sighting::release(consumer.pool()).await?;
+    let mut polled = Polled {
+        released: release::release(consumer).await?,
+        ..Polled::default()
+    };
     let begun = sighting::clock(consumer.pool()).await?;
     for _ in 0..PAGES {
         let page = consumer.bucket.list(INBOX, cursor.0.as_deref()).await?;

@@ -6,14 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream;
-use nightdrop_bucket::Error as BucketError;
 use nightdrop_schema::{Job, Producer};
 
 use super::lease::Lease;
 use super::{AWAY, BUSY, Error, Progress, give_back};
 use crate::consumer::Consumer;
 use crate::destination::{self, Destination};
-use crate::fetch::Fetched;
+use crate::fetch::{self, Fetched};
 use crate::ledger::claim::{self, Claim, File, Lane};
 use crate::ledger::pause;
 use crate::ledger::reason::Reason;
@@ -58,7 +57,7 @@ struct Sorted {
     verdicts: Vec<Verdict>,
     bad: Vec<(i64, Reason, Bytes)>,
     large: Vec<i64>,
-    away: Vec<(i64, BucketError)>,
+    away: Vec<(i64, fetch::Error)>,
 }
 
 async fn work(consumer: &Consumer, claim: &Claim) -> Result<usize, Error> {
@@ -92,7 +91,9 @@ async fn work(consumer: &Consumer, claim: &Claim) -> Result<usize, Error> {
         warn(&claim.files, *id, reason);
     }
     if !verdicts.is_empty() || !bad.is_empty() {
-        tally += consumer.count(park::decide(consumer.pool(), claim.token, verdicts, bad).await?);
+        tally += consumer.count(
+            park::decide(consumer.pool(), claim.token, verdicts, bad, consumer.room()).await?,
+        );
     }
     if !large.is_empty() {
         claim::send_to_stream(consumer.pool(), claim.token, &large).await?;
@@ -143,7 +144,7 @@ async fn fetch(consumer: &Consumer, files: &[File]) -> Sorted {
             Fetched::Large(id) => sorted.large.push(id),
             Fetched::Away(id, error) => {
                 failures += 1;
-                let everyone = crate::fetch::remedy(error.fault()) == Remedy::Halt;
+                let everyone = error.remedy() == Remedy::Halt;
                 sorted.away.push((id, error));
                 if everyone || failures >= FETCHES {
                     break;
@@ -262,14 +263,13 @@ async fn park_unfit(
             continue;
         };
         warn(&claim.files, id, &reason);
-        let up_to = consumer.config.load.park_up_to;
         let parked = park::park(
             consumer.pool(),
             &consumer.bucket,
             claim.token,
             file,
             reason,
-            up_to,
+            consumer.room(),
         )
         .await?;
         tally += consumer.count(parked);

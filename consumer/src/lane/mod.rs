@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::consumer::Consumer;
 use crate::destination;
+use crate::fetch;
 use crate::ledger::claim;
 use crate::load;
 use crate::park;
@@ -54,12 +55,21 @@ pub enum Error {
     Park(#[from] park::Error),
 }
 
+impl From<fetch::Error> for Error {
+    fn from(error: fetch::Error) -> Self {
+        match error {
+            fetch::Error::Bucket(error) => Self::Bucket(error),
+            fetch::Error::Kept(error) => Self::Ledger(error),
+        }
+    }
+}
+
 impl Error {
     /// What is to be done.
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Ledger(error) => sqlstate::remedy(error).for_everyone(),
-            Self::Bucket(error) => crate::fetch::remedy(error.fault()),
+            Self::Bucket(error) => fetch::remedy(error.fault()),
             Self::Destination(error) => error.remedy(),
             Self::Load(error) => error.remedy().for_everyone(),
             Self::Park(error) => error.remedy(),

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use nightdrop_bucket::Error as BucketError;
 use nightdrop_schema::{Caps, Envelope, Header};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -13,6 +12,7 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 use tokio_util::sync::CancellationToken;
 
 use crate::decode::{self, Decoded, Sink};
+use crate::fetch;
 use crate::ledger::claim::File;
 use crate::ledger::reason::Reason;
 use crate::ledger::verdict::Content;
@@ -35,7 +35,7 @@ pub(super) struct Reading {
 pub(super) struct End {
     ended: Mutex<Ended>,
     /// A network error, which the reading can't tell from a file that ends too early.
-    away: Mutex<Option<BucketError>>,
+    away: Mutex<Option<fetch::Error>>,
 }
 
 #[derive(Default)]
@@ -49,8 +49,8 @@ pub(super) enum Ended {
     Note(Content, Reason),
     /// The file is bad.
     Bad(Reason),
-    /// The bucket went away.
-    Away(BucketError),
+    /// Where its bytes are went away.
+    Away(fetch::Error),
 }
 
 impl End {
@@ -104,7 +104,7 @@ impl Reading {
     /// Begins to read a file on a thread of its own.
     pub(super) fn start(
         file: &File,
-        stored: impl Stream<Item = Result<Bytes, BucketError>> + Send + 'static,
+        stored: impl Stream<Item = Result<Bytes, fetch::Error>> + Send + 'static,
         caps: Caps,
     ) -> Self {
         let (head_to, head) = oneshot::channel();

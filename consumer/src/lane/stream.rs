@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightdrop_bucket::Error as BucketError;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use nightdrop_schema::{Envelope, Header};
 
 use super::lease::Lease;
@@ -12,8 +14,9 @@ use super::reading::{Ended, Reading};
 use super::{AWAY, BUSY, Error, Progress, batch, give_back};
 use crate::consumer::Consumer;
 use crate::destination;
-use crate::fetch::{Fetched, unread};
+use crate::fetch::{self, Fetched, unread};
 use crate::ledger::claim::{self, Claim, File, Lane};
+use crate::ledger::parked;
 use crate::ledger::reason::{Cause, Reason};
 use crate::ledger::verdict::Verdict;
 use crate::load;
@@ -67,7 +70,7 @@ async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<Done, E
     }
     let stored = tokio::select! {
         () = consumer.stop.cancelled() => return Ok(Done::Undecided),
-        stored = consumer.bucket.get_stream(&file.key, &file.etag) => stored,
+        stored = stored(consumer, file) => stored,
     };
     let stored = match stored {
         Ok(stored) => stored,
@@ -101,7 +104,14 @@ async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<Done, E
             Ended::Note(content, note) => {
                 let verdict = Verdict::noted(file.id, content, note);
                 consumer.count(
-                    park::decide(consumer.pool(), claim.token, vec![verdict], Vec::new()).await?,
+                    park::decide(
+                        consumer.pool(),
+                        claim.token,
+                        vec![verdict],
+                        Vec::new(),
+                        consumer.room(),
+                    )
+                    .await?,
                 );
                 Ok(Done::Decided)
             }
@@ -111,6 +121,19 @@ async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<Done, E
         },
         Err(error) => Err(error.into()),
     }
+}
+
+/// The file's bytes: from the bucket, or from Postgres where it was parked before.
+async fn stored(
+    consumer: &Consumer,
+    file: &File,
+) -> Result<BoxStream<'static, Result<Bytes, fetch::Error>>, fetch::Error> {
+    if file.kept {
+        let parts = parked::stream(consumer.pool(), file.id);
+        return Ok(parts.map_err(fetch::Error::from).boxed());
+    }
+    let pieces = consumer.bucket.get_stream(&file.key, &file.etag).await?;
+    Ok(pieces.map_err(fetch::Error::from).boxed())
 }
 
 /// Finds the table and loads the rows while they are read.
@@ -155,7 +178,6 @@ async fn unfit(
     reason: Reason,
 ) -> Result<Done, Error> {
     tracing::warn!(file = file.id, key = %file.key, reason = reason.cause.as_str(), error = %reason.sentence, "parking a file");
-    let up_to = consumer.config.load.park_up_to;
     consumer.count(
         park::park(
             consumer.pool(),
@@ -163,7 +185,7 @@ async fn unfit(
             claim.token,
             file,
             reason,
-            up_to,
+            consumer.room(),
         )
         .await?,
     );
@@ -174,12 +196,23 @@ async fn unreadable(
     consumer: &Consumer,
     claim: &Claim,
     file: &File,
-    error: BucketError,
+    error: fetch::Error,
 ) -> Result<Done, Error> {
+    let error = match error {
+        fetch::Error::Bucket(error) => error,
+        error @ fetch::Error::Kept(_) => return Err(error.into()),
+    };
     match unread(file.id, error) {
         Fetched::Settled(verdict) => {
             consumer.count(
-                park::decide(consumer.pool(), claim.token, vec![*verdict], Vec::new()).await?,
+                park::decide(
+                    consumer.pool(),
+                    claim.token,
+                    vec![*verdict],
+                    Vec::new(),
+                    consumer.room(),
+                )
+                .await?,
             );
             Ok(Done::Decided)
         }

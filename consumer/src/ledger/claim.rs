@@ -46,6 +46,8 @@ pub struct File {
     pub size: u64,
     /// Claims so far, this one among them, that ended or may end without a verdict.
     pub attempts: i16,
+    /// Its bytes are in Postgres: it was parked, and is tried again.
+    pub kept: bool,
 }
 
 impl File {
@@ -100,7 +102,7 @@ pub async fn claim(
          SET attempts = attempts + 1, token = $4, worker = $5, lease_until = now() + $6, claimed_at = now(),
              retry_at = NULL
          FROM picked WHERE f.id = picked.id
-         RETURNING f.id, f.key, f.etag, f.size, f.attempts",
+         RETURNING f.id, f.key, f.etag, f.size, f.attempts, f.kept",
     )
     .bind(limit)
     .bind(streamed)
@@ -125,6 +127,7 @@ fn file(row: &PgRow) -> Result<File, sqlx::Error> {
         etag: row.try_get("etag")?,
         size: row.try_get::<i64, _>("size")?.unsigned_abs(),
         attempts: row.try_get("attempts")?,
+        kept: row.try_get("kept")?,
     })
 }
 

@@ -29,7 +29,7 @@ pub async fn decided(
            AND (f.retry_at IS NULL OR f.retry_at <= now())
            AND NOT EXISTS (SELECT FROM nightdrop.file other
                            WHERE other.key = f.key AND other.gone_at IS NULL
-                             AND other.state IN ('waiting', 'held'))
+                             AND other.state IN ('waiting', 'held') AND NOT other.kept)
          ORDER BY f.id LIMIT $1 FOR UPDATE SKIP LOCKED",
     )
     .bind(limit)

@@ -6,6 +6,7 @@ pub mod deletion;
 pub mod parked;
 pub mod pause;
 pub mod reason;
+pub mod redrive;
 pub mod sighting;
 pub mod state;
 pub mod summary;

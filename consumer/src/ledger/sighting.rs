@@ -53,7 +53,7 @@ pub async fn record(
                  SELECT known.id FROM nightdrop.file known
                  JOIN unnest($1::text[], $2::text[]) AS listed (key, etag)
                    ON known.key = listed.key AND known.etag <> listed.etag
-                 WHERE known.state IN ('waiting', 'held') AND known.gone_at IS NULL
+                 WHERE known.state IN ('waiting', 'held') AND known.gone_at IS NULL AND NOT known.kept
                  -- One that is being loaded right now has been read: its load decides.
                  FOR UPDATE OF known SKIP LOCKED)",
         )
@@ -122,19 +122,4 @@ async fn hold_strange(
 
 fn bytes(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
-}
-
-/// Files that were held for a time wait again once it is over.
-///
-/// # Errors
-/// When Postgres refuses or is away.
-pub async fn release(pool: &PgPool) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "UPDATE nightdrop.file
-         SET state = 'waiting', decided_at = NULL, retry_at = NULL, reason = NULL, error = NULL
-         WHERE state = 'held' AND retry_at <= now()",
-    )
-    .execute(pool)
-    .await
-    .map(drop)
 }

@@ -242,7 +242,11 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
-/// Writes the verdicts. All of the files must be locked by [`lock`] in this transaction.
+/// This program's version, by which the ledger knows who has judged a file.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Writes the verdicts, and lets go of the bytes of redriven files that are parked no more. All of the
+/// files must be locked by [`lock`] in this transaction.
 ///
 /// # Errors
 /// When Postgres refuses or is away, and when a file was not ours any more: then nothing may be
@@ -258,20 +262,28 @@ pub async fn write(
         .map(|header| header.and_then(|header| extent(&header.mode)))
         .collect();
     let reasons = || verdicts.iter().map(|verdict| verdict.reason.as_ref());
-    let done = sqlx::query(
-        "UPDATE nightdrop.file f
+    let done: i64 = sqlx::query_scalar(
+        "WITH decided AS (
+         UPDATE nightdrop.file f
          SET state = v.state, decided_at = clock_timestamp(), token = NULL, lease_until = NULL,
              attempts = attempts - 1, kept = v.state = 'parked',
              gone_at = CASE WHEN v.state = 'missing' THEN now() END,
              as_of = coalesce(v.as_of, f.as_of), body_hash = v.body_hash, row_count = v.row_count,
              mode = v.mode, range_column = v.range_column, range_from = v.range_from, range_to = v.range_to,
-             next_by = v.next_by, reason = v.reason, error = v.error, retry_at = now() + v.retry_in
+             next_by = v.next_by, reason = v.reason, error = v.error, retry_at = now() + v.retry_in,
+             judged_by = CASE WHEN v.reason = 'unknown_version'
+                              THEN array_append(array_remove(f.judged_by, $15), $15) ELSE f.judged_by END
          FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::bytea[], $6::bigint[], $7::text[],
                      $8::text[], $9::bigint[], $10::bigint[], $11::timestamptz[], $12::text[], $13::text[],
                      $14::interval[])
               AS v (id, state, as_of, body_hash, row_count, mode, range_column, range_from, range_to,
                     next_by, reason, error, retry_in)
-         WHERE f.id = v.id AND f.token = $1 AND f.state = 'waiting'",
+         WHERE f.id = v.id AND f.token = $1 AND f.state = 'waiting'
+         RETURNING f.id, f.kept
+         ), done_with AS (
+         DELETE FROM nightdrop.parked p USING decided WHERE p.file = decided.id AND NOT decided.kept
+         )
+         SELECT count(*) FROM decided",
     )
     .bind(token)
     .bind(verdicts.iter().map(|verdict| verdict.file).collect::<Vec<_>>())
@@ -295,9 +307,10 @@ pub async fn write(
     .bind(reasons().map(|reason| reason.map(|reason| reason.cause.as_str())).collect::<Vec<_>>())
     .bind(reasons().map(|reason| reason.map(|reason| reason.sentence.replace('\0', "\u{FFFD}"))).collect::<Vec<_>>())
     .bind(verdicts.iter().map(|verdict| verdict.retry_in.map(interval)).collect::<Vec<_>>())
-    .execute(&mut **transaction)
+    .bind(VERSION)
+    .fetch_one(&mut **transaction)
     .await?;
-    if done.rows_affected() == verdicts.len() as u64 {
+    if usize::try_from(done) == Ok(verdicts.len()) {
         Ok(())
     } else {
         Err(sqlx::Error::RowNotFound)

@@ -90,7 +90,7 @@ fn not_ahead(as_of: Timestamptz, now: DateTime<Utc>, skew: Duration) -> Result<(
     Err(Reason::new(
         Cause::Future,
         format!(
-            "time is {as_of}, {} s ahead of Postgres's clock; set the source's clock right",
+            "time is {as_of}, {} s ahead of Postgres's clock; set the source's clock right: this one is loaded once that time has come",
             ahead.as_secs()
         ),
     ))

@@ -20,6 +20,7 @@ mod others;
 mod outages;
 mod parking;
 mod process;
+mod redrive;
 mod site;
 mod states;
 mod stopping;
