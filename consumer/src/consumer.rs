@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nightdrop_bucket::Bucket;
-use sqlx::postgres::PgPool;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -15,6 +14,7 @@ use crate::fetch::{Fetch, READERS, STORED_KIB};
 use crate::health::Health;
 use crate::ledger::verdict::Tally;
 use crate::park::Room;
+use crate::pool::Pool;
 use crate::release::Rounds;
 
 /// Rows of one file, in bytes, that a batch takes; a file with more is streamed.
@@ -104,7 +104,7 @@ impl Consumer {
     }
 
     /// The connections to Postgres.
-    pub fn pool(&self) -> &PgPool {
+    pub fn pool(&self) -> &Pool {
         self.database.pool()
     }
 

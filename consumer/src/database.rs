@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use nightdrop_runtime::secret::SecretError;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection};
 
 use crate::config;
+use crate::pool::{self, Pool};
 use crate::sqlstate;
 
 /// How long a lane waits for a connection; while Postgres refuses them, that is how long it takes to tell.
@@ -23,7 +24,7 @@ const PROBE: Duration = Duration::from_secs(5);
 /// `statement_timeout` is lifted around a COPY, which takes as long as its file does.
 const SESSION: &str = "SELECT
     set_config('TimeZone', 'UTC', false),
-    set_config('statement_timeout', '60s', false),
+    set_config('statement_timeout', $1, false),
     set_config('lock_timeout', '5s', false),
     set_config('idle_in_transaction_session_timeout', '60s', false),
     set_config('client_connection_check_interval', '5s', false),
@@ -34,7 +35,7 @@ const SESSION: &str = "SELECT
 /// The reporting Postgres.
 #[derive(Debug)]
 pub struct Database {
-    pool: PgPool,
+    pool: Pool,
     settings: config::Postgres,
     application_name: String,
     password: Mutex<Option<SecretString>>,
@@ -64,18 +65,24 @@ impl Database {
             .map(nightdrop_runtime::secret::Secret::read)
             .transpose()?;
         let options = options(settings, password.as_ref(), &application_name)?;
-        let pool = PgPoolOptions::new()
+        let pool = pool::taking_back_what_answers(PgPoolOptions::new())
             .max_connections(12)
             .acquire_timeout(WAIT)
             // Never reached: waiting is for the lanes to tell of, in their own words.
             .acquire_slow_threshold(WAIT * 2)
             .idle_timeout(Duration::from_mins(5))
             .after_connect(|connection, _| {
-                Box::pin(async move { connection.execute(SESSION).await.map(drop) })
+                Box::pin(async move {
+                    sqlx::query(SESSION)
+                        .bind(format!("{}s", pool::STATEMENT_SECONDS))
+                        .execute(connection)
+                        .await
+                        .map(drop)
+                })
             })
             .connect_lazy_with(options);
         Ok(Self {
-            pool,
+            pool: Pool(pool),
             settings: settings.clone(),
             application_name,
             password: Mutex::new(password),
@@ -83,7 +90,7 @@ impl Database {
     }
 
     /// The pool.
-    pub fn pool(&self) -> &PgPool {
+    pub fn pool(&self) -> &Pool {
         &self.pool
     }
 
@@ -104,7 +111,7 @@ impl Database {
             .as_ref()
             .is_some_and(|known| known.expose_secret() == now.expose_secret());
         if !same {
-            self.pool.set_connect_options(options(
+            self.pool.0.set_connect_options(options(
                 &self.settings,
                 Some(&now),
                 &self.application_name,

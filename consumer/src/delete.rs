@@ -5,6 +5,7 @@ use nightdrop_schema::Key;
 
 use crate::consumer::Consumer;
 use crate::ledger::deletion::{confirm, decided, postpone};
+use crate::pool::limited;
 use crate::remedy::Remedy;
 use crate::sqlstate;
 
@@ -38,7 +39,7 @@ impl Error {
 /// When the bucket or Postgres is away: what was deleted is deleted once more later, which does no harm.
 pub async fn pass(consumer: &Consumer) -> Result<usize, Error> {
     let mut transaction = consumer.pool().begin().await?;
-    let objects = decided(&mut transaction, LIMIT).await?;
+    let objects = limited(decided(&mut transaction, LIMIT)).await?;
     if objects.is_empty() {
         return Ok(0);
     }
@@ -54,10 +55,10 @@ pub async fn pass(consumer: &Consumer) -> Result<usize, Error> {
             }
         }
     }
-    confirm(&mut transaction, &gone).await?;
+    limited(confirm(&mut transaction, &gone)).await?;
     if !refused.is_empty() {
-        postpone(&mut transaction, &refused).await?;
+        limited(postpone(&mut transaction, &refused)).await?;
     }
-    transaction.commit().await?;
+    limited(transaction.commit()).await?;
     Ok(objects.len())
 }

@@ -2,12 +2,12 @@
 //! under an advisory lock on the table, and never waiting long for anyone who reads it.
 
 use nightdrop_schema::{Header, Job, Mode, Producer};
-use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, PgTransaction, Row};
 
 use crate::catalog;
 use crate::config::Route;
 use crate::ledger::reason::{Cause, Reason};
+use crate::pool::{LIMIT, Pool, no_answer};
 use crate::remedy::Remedy;
 use crate::sqlstate;
 use crate::table::{self, Name};
@@ -66,7 +66,7 @@ impl Error {
 /// # Errors
 /// When the result doesn't fit its table, the table isn't ours, or Postgres refuses.
 pub async fn settle(
-    pool: &PgPool,
+    pool: &Pool,
     producer: &Producer,
     job: &Job,
     header: &Header,
@@ -78,7 +78,10 @@ pub async fn settle(
         header,
         routes,
     };
-    settlement.run(pool).await
+    // Each statement is short, and waits for no lock for long.
+    tokio::time::timeout(LIMIT, settlement.run(pool))
+        .await
+        .unwrap_or_else(|_| Err(settlement.postgres(no_answer(LIMIT))))
 }
 
 struct Settlement<'a> {
@@ -96,7 +99,7 @@ struct Known {
 }
 
 impl Settlement<'_> {
-    async fn run(&self, pool: &PgPool) -> Result<Destination, Error> {
+    async fn run(&self, pool: &Pool) -> Result<Destination, Error> {
         let mut transaction = pool.begin().await.map_err(|source| self.postgres(source))?;
         let destination = self.steps(&mut transaction).await?;
         transaction

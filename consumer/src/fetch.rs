@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use nightdrop_bucket::{Bucket, Error as BucketError, Fault};
 use nightdrop_schema::Caps;
-use sqlx::postgres::PgPool;
 use tokio::sync::Semaphore;
 
 use crate::decode::{self, Decoded, Whole};
@@ -16,6 +15,7 @@ use crate::ledger::parked;
 use crate::ledger::reason::{Cause, Reason};
 use crate::ledger::verdict::Verdict;
 use crate::load::batch::Ready;
+use crate::pool::Pool;
 use crate::remedy::Remedy;
 use crate::sqlstate;
 
@@ -72,7 +72,7 @@ pub struct Fetch {
     /// The drop box.
     pub bucket: Bucket,
     /// Where the bytes of parked files are.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Permits for connections that read those.
     pub readers: Arc<Semaphore>,
     /// What a file may ask for.

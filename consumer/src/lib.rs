@@ -20,6 +20,7 @@ pub mod migrate;
 pub mod once;
 pub mod park;
 pub mod poll;
+pub mod pool;
 pub mod release;
 pub mod remedy;
 pub mod run;

@@ -3,13 +3,17 @@
 //! A binary runs on a schema newer than itself: what it doesn't know it leaves alone.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::postgres::PgPool;
 use sqlx::{Row, SqlSafeStr};
 
+use crate::pool::{Pool, no_answer};
 use crate::remedy::Remedy;
 use crate::sqlstate;
+
+/// How long one statement of a migration may take: a ledger can be large.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// Version, what it is about, and its SQL, oldest first.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -59,7 +63,7 @@ pub enum Error {
 ///
 /// # Errors
 /// When the table of applied migrations can't be read.
-pub async fn pending(pool: &PgPool) -> Result<Vec<(i64, &'static str)>, Error> {
+pub async fn pending(pool: &Pool) -> Result<Vec<(i64, &'static str)>, Error> {
     let there: bool = sqlx::query("SELECT to_regclass('nightdrop.migration') IS NOT NULL")
         .fetch_one(pool)
         .await
@@ -85,7 +89,7 @@ pub async fn pending(pool: &PgPool) -> Result<Vec<(i64, &'static str)>, Error> {
 ///
 /// # Errors
 /// When the role may not, or Postgres is away.
-pub async fn apply(pool: &PgPool) -> Result<Vec<i64>, Error> {
+pub async fn apply(pool: &Pool) -> Result<Vec<i64>, Error> {
     let pending: Vec<i64> = pending(pool)
         .await?
         .into_iter()
@@ -94,12 +98,21 @@ pub async fn apply(pool: &PgPool) -> Result<Vec<i64>, Error> {
     let Some(&first) = pending.first() else {
         return Ok(pending);
     };
-    let mut connection = pool.acquire().await.map_err(Error::Unavailable)?;
-    let done = migrator().run_direct(None, &mut *connection, false).await;
-    if done.is_err() {
-        // It may still have the lock under which one consumer at a time migrates.
-        let _ = connection.close().await;
-    }
+    // Given back to nobody: it may still have the lock under which one consumer at a time migrates, and
+    // has other limits than what comes after.
+    let mut connection = pool.lend().await.map_err(Error::Unavailable)?;
+    sqlx::query("SELECT set_config('statement_timeout', $1, false)")
+        .bind(format!("{}s", PATIENCE.as_secs()))
+        .execute(&mut *connection)
+        .await
+        .map_err(Error::Unavailable)?;
+    let migrator = migrator();
+    let done = tokio::time::timeout(
+        PATIENCE * 2,
+        migrator.run_direct(None, &mut *connection, false),
+    )
+    .await
+    .unwrap_or_else(|_| Err(no_answer(PATIENCE * 2).into()));
     done.map(|()| pending).map_err(|error| match error {
         sqlx::migrate::MigrateError::Execute(source)
         | sqlx::migrate::MigrateError::ExecuteMigration(source, _) => {
@@ -121,7 +134,7 @@ pub async fn apply(pool: &PgPool) -> Result<Vec<i64>, Error> {
 ///
 /// # Errors
 /// As [`apply`]; and [`Error::Pending`].
-pub async fn at_start(pool: &PgPool, migrate: bool) -> Result<(), Error> {
+pub async fn at_start(pool: &Pool, migrate: bool) -> Result<(), Error> {
     if migrate {
         for version in apply(pool).await? {
             tracing::info!(version, "migration applied");

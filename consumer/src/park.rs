@@ -5,7 +5,6 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use nightdrop_bucket::{Bucket, Error as BucketError};
 use sqlx::PgTransaction;
-use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
 use crate::fetch::{self, Fetched, unread};
@@ -14,6 +13,7 @@ use crate::ledger::parked::{PART, beyond, keep};
 use crate::ledger::reason::{Cause, Reason};
 use crate::ledger::state::State;
 use crate::ledger::verdict::{self, Tally, Verdict};
+use crate::pool::{Pool, limited};
 use crate::remedy::Remedy;
 use crate::sqlstate;
 
@@ -62,7 +62,7 @@ pub struct Room {
 /// # Errors
 /// When Postgres refuses or is away: none of them is written then.
 pub async fn decide(
-    pool: &PgPool,
+    pool: &Pool,
     token: Uuid,
     mut verdicts: Vec<Verdict>,
     bad: Vec<(i64, Reason, Bytes)>,
@@ -74,26 +74,26 @@ pub async fn decide(
         .map(|verdict| verdict.file)
         .chain(bad.iter().map(|(id, ..)| *id))
         .collect();
-    let ours = verdict::lock(&mut transaction, token, &ids).await?;
+    let ours = limited(verdict::lock(&mut transaction, token, &ids)).await?;
     verdicts.retain(|verdict| ours.contains(&verdict.file));
     let bad: Vec<_> = bad
         .into_iter()
         .filter(|(id, ..)| ours.contains(id))
         .collect();
     let ids: Vec<i64> = bad.iter().map(|(id, ..)| *id).collect();
-    let beyond = beyond(&mut transaction, &ids, room.quota).await?;
+    let beyond = limited(beyond(&mut transaction, &ids, room.quota)).await?;
     for (id, reason, stored) in bad {
         if let Some(taken) = beyond.get(&id) {
             verdicts.push(no_room(id, &reason, *taken, room));
             continue;
         }
         for (part, bytes) in (0..).zip(stored.chunks(PART)) {
-            keep(&mut transaction, id, part, bytes).await?;
+            limited(keep(&mut transaction, id, part, bytes)).await?;
         }
         verdicts.push(Verdict::because(id, reason));
     }
-    verdict::write(&mut transaction, token, &verdicts).await?;
-    transaction.commit().await?;
+    limited(verdict::write(&mut transaction, token, &verdicts)).await?;
+    limited(transaction.commit()).await?;
     Ok(Tally::of(&verdicts))
 }
 
@@ -103,7 +103,7 @@ pub async fn decide(
 /// # Errors
 /// When Postgres or the bucket is away, or refuses.
 pub async fn park(
-    pool: &PgPool,
+    pool: &Pool,
     bucket: &Bucket,
     token: Uuid,
     file: &File,
@@ -130,22 +130,22 @@ pub async fn park(
         return decide(pool, token, vec![held], Vec::new(), room).await;
     }
     let mut transaction = pool.begin().await?;
-    if verdict::lock(&mut transaction, token, &[file.id])
+    if limited(verdict::lock(&mut transaction, token, &[file.id]))
         .await?
         .is_empty()
     {
         return Ok(Tally::default());
     }
-    let beyond = beyond(&mut transaction, &[file.id], room.quota).await?;
+    let beyond = limited(beyond(&mut transaction, &[file.id], room.quota)).await?;
     if let Some(taken) = beyond.get(&file.id) {
-        transaction.rollback().await?;
+        limited(transaction.rollback()).await?;
         let held = no_room(file.id, &reason, *taken, room);
         return decide(pool, token, vec![held], Vec::new(), room).await;
     }
     let verdict = match copy_bytes(&mut transaction, bucket, file).await {
         Ok(()) => Verdict::because(file.id, reason),
         Err(Error::Bucket(error)) => {
-            transaction.rollback().await?;
+            limited(transaction.rollback()).await?;
             return match unread(file.id, error) {
                 Fetched::Settled(verdict) => {
                     decide(pool, token, vec![*verdict], Vec::new(), room).await
@@ -157,8 +157,8 @@ pub async fn park(
         Err(error) => return Err(error),
     };
     let verdicts = [verdict];
-    verdict::write(&mut transaction, token, &verdicts).await?;
-    transaction.commit().await?;
+    limited(verdict::write(&mut transaction, token, &verdicts)).await?;
+    limited(transaction.commit()).await?;
     Ok(Tally::of(&verdicts))
 }
 
@@ -183,13 +183,13 @@ async fn copy_bytes(
         rest.extend_from_slice(&piece);
         while rest.len() >= PART {
             let tail = rest.split_off(PART);
-            keep(transaction, file.id, part, &rest).await?;
+            limited(keep(transaction, file.id, part, &rest)).await?;
             rest = tail;
             part += 1;
         }
     }
     if !rest.is_empty() || part == 0 {
-        keep(transaction, file.id, part, &rest).await?;
+        limited(keep(transaction, file.id, part, &rest)).await?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use nightdrop_schema::INBOX;
 
 use crate::consumer::Consumer;
 use crate::ledger::sighting;
+use crate::pool::limited;
 use crate::release;
 use crate::remedy::Remedy;
 use crate::sqlstate;
@@ -70,8 +71,14 @@ pub async fn poll(consumer: &Consumer, cursor: &mut Cursor) -> Result<Polled, Er
     for _ in 0..PAGES {
         let page = consumer.bucket.list(INBOX, cursor.0.as_deref()).await?;
         let above = consumer.config.load.stream_above;
-        let recorded =
-            sighting::record(consumer.pool(), &page.objects, &page.strange, above, begun).await?;
+        let recorded = limited(sighting::record(
+            consumer.pool(),
+            &page.objects,
+            &page.strange,
+            above,
+            begun,
+        ))
+        .await?;
         if recorded.new > 0 {
             page.strange.iter().for_each(alarm);
             consumer.arrivals.notify_waiters();

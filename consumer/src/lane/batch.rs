@@ -222,6 +222,9 @@ async fn settle(
     for (producer, job, error) in &loaded.refused {
         rest(consumer, producer, job, error).await?;
     }
+    for (producer, job) in &loaded.elsewhere {
+        consumer.destinations.forget(producer, job);
+    }
     if !loaded.busy.is_empty() {
         claim::put_off(consumer.pool(), claim.token, &loaded.busy, BUSY).await?;
     }

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::PgPool;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::ledger::claim;
+use crate::pool::Pool;
 
 /// Renews a claim's lease until it is dropped.
 pub(super) struct Lease(JoinHandle<()>);
 
 impl Lease {
     /// Renews three times in the length of a lease, so that one lost renewal does no harm.
-    pub(super) fn keep(pool: &PgPool, token: Uuid, lease: Duration) -> Self {
+    pub(super) fn keep(pool: &Pool, token: Uuid, lease: Duration) -> Self {
         let pool = pool.clone();
         Self(tokio::spawn(async move {
             loop {

@@ -99,6 +99,11 @@ async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<Done, E
             Ok(Done::Undecided)
         }
         Ok(Outcome::NotNow) => Ok(Done::Busy),
+        Ok(Outcome::Elsewhere) => {
+            let (producer, job) = (file.key.producer(), file.key.job());
+            consumer.destinations.forget(producer, job);
+            Ok(Done::Undecided)
+        }
         Err(load::Error::Interrupted) => match reading.end.take() {
             Ended::Bad(reason) => unfit(consumer, claim, file, reason).await,
             Ended::Note(content, note) => {

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use nightdrop_schema::Key;
 use sqlx::Row;
+use sqlx::postgres::PgRow;
 use sqlx::postgres::types::PgInterval;
-use sqlx::postgres::{PgPool, PgRow};
 use uuid::Uuid;
+
+use crate::pool::Pool;
 
 /// A file that died with its consumer once is claimed alone; after dying alone so often it is parked.
 pub const DEATHS_ALONE: i16 = 3;
@@ -62,7 +64,7 @@ impl File {
 /// # Errors
 /// When Postgres refuses or is away: nothing is claimed then.
 pub async fn claim(
-    pool: &PgPool,
+    pool: &Pool,
     lane: Lane,
     worker: &str,
     lease: Duration,
@@ -135,7 +137,7 @@ fn file(row: &PgRow) -> Result<File, sqlx::Error> {
 ///
 /// # Errors
 /// When Postgres refuses or is away.
-pub async fn renew(pool: &PgPool, token: Uuid, lease: Duration) -> Result<(), sqlx::Error> {
+pub async fn renew(pool: &Pool, token: Uuid, lease: Duration) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE nightdrop.file SET lease_until = now() + $2
          WHERE id IN (SELECT id FROM nightdrop.file WHERE token = $1 FOR UPDATE SKIP LOCKED)",
@@ -151,7 +153,7 @@ pub async fn renew(pool: &PgPool, token: Uuid, lease: Duration) -> Result<(), sq
 ///
 /// # Errors
 /// When Postgres refuses or is away; the lease runs out by itself then.
-pub async fn give_back(pool: &PgPool, token: Uuid, wait: Duration) -> Result<u64, sqlx::Error> {
+pub async fn give_back(pool: &Pool, token: Uuid, wait: Duration) -> Result<u64, sqlx::Error> {
     sqlx::query(
         "UPDATE nightdrop.file
          SET attempts = attempts - 1, token = NULL, worker = NULL, lease_until = NULL,
@@ -171,7 +173,7 @@ pub async fn give_back(pool: &PgPool, token: Uuid, wait: Duration) -> Result<u64
 /// # Errors
 /// When Postgres refuses or is away; the lease runs out by itself then.
 pub async fn put_off(
-    pool: &PgPool,
+    pool: &Pool,
     token: Uuid,
     files: &[i64],
     wait: Duration,
@@ -193,7 +195,7 @@ pub async fn put_off(
 ///
 /// # Errors
 /// When Postgres refuses or is away.
-pub async fn send_to_stream(pool: &PgPool, token: Uuid, files: &[i64]) -> Result<(), sqlx::Error> {
+pub async fn send_to_stream(pool: &Pool, token: Uuid, files: &[i64]) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE nightdrop.file
          SET streamed = true, attempts = attempts - 1, token = NULL, worker = NULL, lease_until = NULL

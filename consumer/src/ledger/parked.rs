@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, stream};
-use sqlx::postgres::PgPool;
 use sqlx::{PgTransaction, Row};
+
+use crate::pool::Pool;
 
 /// How many bytes a row of `nightdrop.parked` takes.
 pub const PART: usize = 1024 * 1024;
@@ -68,7 +69,7 @@ pub async fn beyond(
 ///
 /// # Errors
 /// When Postgres refuses or is away.
-pub async fn whole(pool: &PgPool, file: i64) -> Result<Bytes, sqlx::Error> {
+pub async fn whole(pool: &Pool, file: i64) -> Result<Bytes, sqlx::Error> {
     let parts: Vec<Vec<u8>> =
         sqlx::query_scalar("SELECT bytes FROM nightdrop.parked WHERE file = $1 ORDER BY part")
             .bind(file)
@@ -84,7 +85,7 @@ pub async fn whole(pool: &PgPool, file: i64) -> Result<Bytes, sqlx::Error> {
 /// The same part by part: one is asked for when the one before it is used up, and no connection is
 /// held meanwhile.
 pub fn stream(
-    pool: &PgPool,
+    pool: &Pool,
     file: i64,
 ) -> impl Stream<Item = Result<Bytes, sqlx::Error>> + Send + 'static {
     stream::try_unfold((pool.clone(), 0_i32), move |(pool, part)| async move {

@@ -2,14 +2,15 @@
 
 use nightdrop_schema::{Job, Producer};
 use sqlx::PgTransaction;
-use sqlx::postgres::PgPool;
+
+use crate::pool::Pool;
 
 /// Lets a job rest: 5 s after its first failure, twice as long after each further one, at most 15 minutes.
 ///
 /// # Errors
 /// When Postgres refuses or is away.
 pub async fn pause(
-    pool: &PgPool,
+    pool: &Pool,
     producer: &Producer,
     job: &Job,
     error: &str,

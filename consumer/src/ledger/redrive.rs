@@ -6,10 +6,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::Row;
-use sqlx::postgres::PgPool;
 
 use super::claim::interval;
 use super::verdict::VERSION;
+use crate::pool::Pool;
 
 /// So many at once of each sort; the next look takes the next.
 const LIMIT: i64 = 1000;
@@ -20,7 +20,7 @@ const LIMIT: i64 = 1000;
 ///
 /// # Errors
 /// When Postgres refuses or is away.
-pub async fn release(pool: &PgPool) -> Result<u64, sqlx::Error> {
+pub async fn release(pool: &Pool) -> Result<u64, sqlx::Error> {
     sqlx::query(
         "WITH RECURSIVE judged (by) AS (
              -- Each set of versions once, however many files they have judged.
@@ -68,7 +68,7 @@ pub async fn release(pool: &PgPool) -> Result<u64, sqlx::Error> {
 ///
 /// # Errors
 /// When Postgres refuses or is away.
-pub async fn release_into_room(pool: &PgPool, quota: u64) -> Result<u64, sqlx::Error> {
+pub async fn release_into_room(pool: &Pool, quota: u64) -> Result<u64, sqlx::Error> {
     sqlx::query(
         "WITH held AS (
              SELECT id, producer, sum(size) OVER (PARTITION BY producer ORDER BY id) AS so_far
@@ -109,7 +109,7 @@ pub struct Overdue {
 ///
 /// # Errors
 /// When Postgres is away.
-pub async fn overdue(pool: &PgPool, keep: Duration) -> Result<Option<Overdue>, sqlx::Error> {
+pub async fn overdue(pool: &Pool, keep: Duration) -> Result<Option<Overdue>, sqlx::Error> {
     // Further back there is no calendar.
     let keep = keep.min(Duration::from_hours(24 * 365 * 1000));
     let row = sqlx::query(

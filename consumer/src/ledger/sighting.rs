@@ -3,9 +3,9 @@
 
 use chrono::{DateTime, Utc};
 use nightdrop_bucket::{Object, Strange};
-use sqlx::postgres::PgPool;
 
 use super::instant;
+use crate::pool::Pool;
 
 /// How many rows a page of a LIST made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Recorded {
 ///
 /// # Errors
 /// When Postgres is away.
-pub async fn clock(pool: &PgPool) -> Result<DateTime<Utc>, sqlx::Error> {
+pub async fn clock(pool: &Pool) -> Result<DateTime<Utc>, sqlx::Error> {
     sqlx::query_scalar("SELECT clock_timestamp()")
         .fetch_one(pool)
         .await
@@ -31,7 +31,7 @@ pub async fn clock(pool: &PgPool) -> Result<DateTime<Utc>, sqlx::Error> {
 /// # Errors
 /// When Postgres refuses or is away: nothing of the page is recorded then.
 pub async fn record(
-    pool: &PgPool,
+    pool: &Pool,
     objects: &[Object],
     strange: &[Strange],
     stream_above: u64,

@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::Row;
-use sqlx::postgres::{PgPool, PgRow};
+use sqlx::postgres::PgRow;
+
+use crate::pool::Pool;
 
 /// One job of one producer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -66,7 +68,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// When Postgres is away, or the ledger isn't there.
-pub async fn read(pool: &PgPool) -> Result<Summary, sqlx::Error> {
+pub async fn read(pool: &Pool) -> Result<Summary, sqlx::Error> {
     let jobs = sqlx::query(
         "WITH file AS (
              SELECT producer, job,
@@ -144,7 +146,7 @@ fn trouble(row: &PgRow) -> Result<Trouble, sqlx::Error> {
 ///
 /// # Errors
 /// When Postgres is away.
-pub async fn claimed(pool: &PgPool) -> Result<i64, sqlx::Error> {
+pub async fn claimed(pool: &Pool) -> Result<i64, sqlx::Error> {
     sqlx::query(
         "SELECT count(*) FROM nightdrop.file WHERE state = 'waiting' AND lease_until > now()",
     )

@@ -6,13 +6,15 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream;
 use nightdrop_schema::{Header, Job, Mode, Producer, RunId};
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgConnection;
+
 use sqlx::{Acquire, PgTransaction};
 use uuid::Uuid;
 
 use super::replace::Replaced;
 use super::{
-    Error, Rows, Target, append, begin, lock_job, not_ahead, other_content, replace, upsert,
+    Error, JobLock, Rows, Target, append, begin, lock_job, not_ahead, other_content, replace,
+    upsert,
 };
 use crate::destination::Destination;
 use crate::ledger::claim::File;
@@ -20,6 +22,7 @@ use crate::ledger::pause;
 use crate::ledger::reason::{Cause, Reason};
 use crate::ledger::state::State;
 use crate::ledger::verdict::{self, Content, Tally, Verdict};
+use crate::pool::Pool;
 use crate::remedy::Remedy;
 use crate::sqlstate;
 
@@ -63,6 +66,8 @@ pub struct Loaded {
     pub refused: Vec<(Producer, Job, String)>,
     /// Files of jobs that another consumer is loading just now.
     pub busy: Vec<i64>,
+    /// Jobs that go to another table by now, or to none yet.
+    pub elsewhere: Vec<(Producer, Job)>,
 }
 
 /// Loads the groups and writes the verdicts, in one commit.
@@ -70,18 +75,15 @@ pub struct Loaded {
 /// # Errors
 /// When nothing could be committed: Postgres is away, or another consumer was first.
 pub async fn load(
-    pool: &PgPool,
+    pool: &Pool,
     token: Uuid,
     groups: &[Group],
     clock_skew: Duration,
 ) -> Result<Loaded, Error> {
-    let mut connection = pool.acquire().await?;
-    let done = transaction(&mut connection, token, groups, clock_skew).await;
-    if done.is_err() {
-        // A COPY may have been left half-way: such a connection answers anything with Ok.
-        let _ = sqlx::Connection::close_hard(connection.detach()).await;
-    }
-    done
+    let mut connection = pool.lend().await?;
+    let done = transaction(&mut connection, token, groups, clock_skew).await?;
+    connection.give_back();
+    Ok(done)
 }
 
 async fn transaction(
@@ -191,9 +193,24 @@ async fn load_group(
     let locks = files
         .first()
         .is_some_and(|ready| !matches!(ready.header.mode, Mode::Append));
-    if locks && !lock_job(transaction, &group.producer, &group.job).await? {
-        result.busy.extend(files.iter().map(|ready| ready.file.id));
-        return Ok(());
+    if locks {
+        let Group {
+            producer,
+            job,
+            destination,
+            ..
+        } = group;
+        match lock_job(transaction, producer, job, destination).await? {
+            JobLock::Ours => {}
+            JobLock::Busy => {
+                result.busy.extend(files.iter().map(|ready| ready.file.id));
+                return Ok(());
+            }
+            JobLock::Elsewhere => {
+                result.elsewhere.push((producer.clone(), job.clone()));
+                return Ok(());
+            }
+        }
     }
     // Parts still to be loaded, the first on top: order matters to `replace` and `upsert`.
     let mut parts = vec![files];

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use nightdrop_schema::{Envelope, Header, Mode};
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgConnection;
+
 use sqlx::{Acquire, PgTransaction};
 use uuid::Uuid;
 
 use super::batch::{of_its_table, repeated_key};
 use super::replace::Replaced;
 use super::{
-    Error, Rows, Target, append, begin, lock_job, not_ahead, other_content, replace, upsert,
+    Error, JobLock, Rows, Target, append, begin, lock_job, not_ahead, other_content, replace,
+    upsert,
 };
 use crate::destination::Destination;
 use crate::ledger::claim::File;
@@ -19,6 +21,7 @@ use crate::ledger::pause;
 use crate::ledger::reason::{Cause, Reason};
 use crate::ledger::state::State;
 use crate::ledger::verdict::{self, Content, Tally, Verdict};
+use crate::pool::Pool;
 use crate::remedy::Remedy;
 
 /// A file whose head has been read.
@@ -45,6 +48,8 @@ pub enum Outcome {
     Refused(String),
     /// Another consumer's by now, or its job is being loaded elsewhere.
     NotNow,
+    /// Its job goes to another table by now, or to none yet.
+    Elsewhere,
 }
 
 /// Loads the file and writes its verdict, in one commit. `content` is asked for when the rows have
@@ -53,19 +58,17 @@ pub enum Outcome {
 /// # Errors
 /// When nothing could be committed: the rows were interrupted, or Postgres is away.
 pub async fn load(
-    pool: &PgPool,
+    pool: &Pool,
     token: Uuid,
     opened: Opened<'_>,
     rows: Rows<'_>,
     content: impl FnOnce() -> Option<Content>,
     clock_skew: Duration,
 ) -> Result<Outcome, Error> {
-    let mut connection = pool.acquire().await?;
+    let mut connection = pool.lend().await?;
     let done = see_through(&mut connection, token, opened, rows, content, clock_skew).await;
-    let committed = matches!(done, Ok(Outcome::Decided(_)));
-    if !committed {
-        // A COPY may have been left half-way: such a connection answers anything with Ok.
-        let _ = sqlx::Connection::close_hard(connection.detach()).await;
+    if matches!(done, Ok(Outcome::Decided(_))) {
+        connection.give_back();
     }
     match done {
         Err(Error::Postgres(error)) => match Error::from(error) {
@@ -139,7 +142,12 @@ async fn without_rows(
     content: Content,
     clock_skew: Duration,
 ) -> Result<Outcome, Error> {
-    let Opened { file, header, .. } = opened;
+    let Opened {
+        file,
+        header,
+        destination,
+        ..
+    } = opened;
     let (producer, job) = (file.key.producer(), file.key.job());
     let mut transaction = connection.begin().await?;
     let now = begin(&mut transaction).await?;
@@ -164,7 +172,7 @@ async fn without_rows(
         return commit(transaction, token, verdict).await;
     }
     let still = matches!(header.mode, Mode::Replace { .. })
-        && lock_job(&mut transaction, producer, job).await?
+        && lock_job(&mut transaction, producer, job, destination).await? == JobLock::Ours
         && replace::is_superseded(
             &mut transaction,
             producer,
@@ -213,8 +221,12 @@ async fn transaction(
     if let Err(reason) = not_ahead(envelope.time, now, clock_skew) {
         return Ok(Step::Done(Outcome::Unfit(reason)));
     }
-    if !matches!(header.mode, Mode::Append) && !lock_job(&mut transaction, producer, job).await? {
-        return Ok(Step::Done(Outcome::NotNow));
+    if !matches!(header.mode, Mode::Append) {
+        match lock_job(&mut transaction, producer, job, destination).await? {
+            JobLock::Ours => {}
+            JobLock::Busy => return Ok(Step::Done(Outcome::NotNow)),
+            JobLock::Elsewhere => return Ok(Step::Done(Outcome::Elsewhere)),
+        }
     }
     let target = Target {
         producer,
