@@ -1,5 +1,6 @@
 //! What a person types, and what the process answers with.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::consumer::Consumer;
 use crate::remedy::Remedy;
-use crate::{health, ledger, migrate, once, run, status};
+use crate::{health, ledger, migrate, once, parked, run, status};
 
 /// Loads result files from a bucket into a reporting Postgres, each exactly once.
 #[derive(Debug, Parser)]
@@ -42,6 +43,9 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// What is not in the reports, parked or held: look at it, try it again, give it up
+    #[command(subcommand)]
+    Parked(parked::Verb),
 }
 
 /// Parses, runs, and gives the exit code of `sysexits`.
@@ -86,7 +90,7 @@ fn start(cli: &Cli) -> Result<Consumer, Failure> {
     let config: Config = config::load(path).map_err(|error| (Code::Config, error.to_string()))?;
     let stop = match cli.verb {
         Verb::Run | Verb::Once => shutdown::on_signal(),
-        Verb::Migrate { .. } | Verb::Status { .. } => CancellationToken::new(),
+        Verb::Migrate { .. } | Verb::Status { .. } | Verb::Parked(_) => CancellationToken::new(),
     };
     Consumer::new(config, stop)
         .map_err(|error| (Code::Config, format!("{}: {error}", path.display())))
@@ -102,14 +106,36 @@ async fn verb(verb: &Verb, consumer: Arc<Consumer>) -> Result<(), Failure> {
             .map(|tally| status::tally(&tally) + "\n"),
         Verb::Migrate { print } => migrations(&consumer, *print).await,
         Verb::Status { json } => look(&consumer, *json).await,
+        Verb::Parked(verb) => return about_parked(verb, &consumer).await,
     };
     match ended {
         Ok(page) => {
-            print!("{page}");
+            say(&page);
             Ok(())
         }
         Err(error) => Err(failure(&consumer, &error).await),
     }
+}
+
+/// Standard output, whose reader may have seen enough.
+fn say(page: &str) {
+    let _ = std::io::stdout().write_all(page.as_bytes());
+}
+
+/// What could be done is shown, what couldn't is said; the first of that is the exit code.
+async fn about_parked(verb: &parked::Verb, consumer: &Consumer) -> Result<(), Failure> {
+    let done = match parked::run(verb, consumer).await {
+        Ok(done) => done,
+        Err(parked::Error::Ledger(error)) => return Err(failure(consumer, &error.into()).await),
+        Err(error @ parked::Error::Unnamed(_)) => return Err((Code::Usage, error.to_string())),
+    };
+    say(&done.page);
+    let mut complaints = done.complaints.into_iter();
+    let first = complaints.next();
+    for (_, sentence) in complaints {
+        tracing::error!("{sentence}");
+    }
+    first.map_or(Ok(()), Err)
 }
 
 /// Applies what is pending, or shows it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::columns;
 use crate::ledger::summary::{JobSummary, Summary};
 use crate::ledger::verdict::Tally;
 
@@ -59,30 +60,8 @@ fn table(text: &mut String, summary: &Summary, now: DateTime<Utc>) {
     ];
     let mut lines = vec![head.map(str::to_owned)];
     lines.extend(summary.jobs.iter().map(|job| line(job, now)));
-    let widths: Vec<usize> = (0..head.len())
-        .map(|column| {
-            lines
-                .iter()
-                .map(|line| line[column].chars().count())
-                .max()
-                .unwrap_or_default()
-        })
-        .collect();
-    for line in &lines {
-        let cells = line
-            .iter()
-            .zip(&widths)
-            .enumerate()
-            .map(|(column, (cell, &width))| {
-                // Names to the left, numbers to the right.
-                if column < 4 {
-                    format!("{cell:<width$}")
-                } else {
-                    format!("{cell:>width$}")
-                }
-            });
-        let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
-    }
+    // Names to the left, numbers to the right.
+    text.push_str(&columns::align(&lines, |column| column >= 4));
 }
 
 fn line(job: &JobSummary, now: DateTime<Utc>) -> [String; 9] {
@@ -107,7 +86,7 @@ fn line(job: &JobSummary, now: DateTime<Utc>) -> [String; 9] {
 }
 
 /// A span in its largest unit, as people say it.
-fn ago(instant: DateTime<Utc>, now: DateTime<Utc>) -> String {
+pub(crate) fn ago(instant: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let seconds = (now - instant).to_std().unwrap_or(Duration::ZERO).as_secs();
     match seconds {
         0..=1 => "just now".to_owned(),

@@ -5,6 +5,7 @@ pub mod claim;
 pub mod deletion;
 pub mod parked;
 pub mod pause;
+pub mod pick;
 pub mod reason;
 pub mod redrive;
 pub mod sighting;
