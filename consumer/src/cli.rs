@@ -164,7 +164,7 @@ async fn look(consumer: &Consumer, json: bool) -> Result<String, once::Error> {
     if let Some((version, _)) = migrate::pending(consumer.pool()).await?.first() {
         return Err(migrate::Error::Pending(*version).into());
     }
-    let summary = ledger::summary::read(consumer.pool())
+    let summary = ledger::summary::read(consumer.pool(), consumer.config.keep.parked)
         .await
         .map_err(migrate::Error::Unavailable)?;
     if json {

@@ -289,7 +289,8 @@ pub struct Keep {
     /// Decided files older than this leave the ledger; what was loaded is remembered by run and hash, for good.
     #[serde(with = "units::duration")]
     pub history: Duration,
-    /// Parked files older than this raise an alarm; they are never dropped by themselves.
+    /// Files parked for longer raise an alarm (a line at `error` each hour, and in `status`); they are never dropped
+    /// by themselves.
     #[serde(with = "units::duration")]
     pub parked: Duration,
 }

@@ -36,6 +36,16 @@ pub fn render(summary: &Summary, now: DateTime<Utc>) -> String {
             );
         }
     }
+    if let Some(overdue) = &summary.overdue {
+        let _ = writeln!(
+            text,
+            "\nALARM: parked for longer than [keep] parked: {} {} ({}), the first {}; `parked list` shows them, `parked retry` and `parked drop` end it",
+            overdue.files,
+            if overdue.files == 1 { "file" } else { "files" },
+            columns::size(overdue.bytes),
+            ago(overdue.since, now)
+        );
+    }
     if summary.to_delete > 0 {
         let _ = writeln!(
             text,
@@ -130,6 +140,7 @@ pub fn tally(tally: &Tally) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::redrive::Overdue;
     use crate::ledger::summary::Trouble;
 
     fn at(text: &str) -> DateTime<Utc> {
@@ -174,12 +185,18 @@ mod tests {
                 error: "data.rows[17][1] (flight, int64): 1545.0 has a point; write 1545".into(),
                 since: at("2013-01-31T03:00:00Z"),
             }],
+            overdue: Some(Overdue {
+                files: 2,
+                bytes: 3 << 20,
+                since: at("2012-12-01T03:00:00Z"),
+            }),
         };
         insta::assert_snapshot!(render(&summary, at("2013-01-31T05:01:00Z")));
         let nothing = Summary {
             jobs: Vec::new(),
             to_delete: 0,
             troubles: Vec::new(),
+            overdue: None,
         };
         assert_eq!(
             render(&nothing, at("2013-01-31T05:01:00Z")),

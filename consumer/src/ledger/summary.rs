@@ -1,10 +1,13 @@
 //! What `status` shows: a look at the whole ledger, in a handful of statements.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
+use super::redrive::{self, Overdue};
 use crate::pool::Pool;
 
 /// One job of one producer.
@@ -62,13 +65,15 @@ pub struct Summary {
     pub to_delete: i64,
     /// The latest parked and held files, at most 20.
     pub troubles: Vec<Trouble>,
+    /// What has been parked for longer than `[keep] parked`: the alarm.
+    pub overdue: Option<Overdue>,
 }
 
 /// Reads the summary.
 ///
 /// # Errors
 /// When Postgres is away, or the ledger isn't there.
-pub async fn read(pool: &Pool) -> Result<Summary, sqlx::Error> {
+pub async fn read(pool: &Pool, keep_parked: Duration) -> Result<Summary, sqlx::Error> {
     let jobs = sqlx::query(
         "WITH file AS (
              SELECT producer, job,
@@ -111,6 +116,7 @@ pub async fn read(pool: &Pool) -> Result<Summary, sqlx::Error> {
         jobs,
         to_delete,
         troubles,
+        overdue: redrive::overdue(pool, keep_parked).await?,
     })
 }
 
