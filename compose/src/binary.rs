@@ -22,25 +22,49 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("NIGHTDROP_BIN_DIR") {
         return Ok(Path::new(&folder).join(name));
     }
-    once(&BUILT, build)
-        .context("can't build our own programs")?
-        .get(name)
-        .cloned()
-        .with_context(|| format!("there is no program {name}"))
+    once(&BUILT, || {
+        build(&["--bin", "nightdrop-producer", "--bin", "nightdrop-consumer"])
+    })
+    .context("can't build our own programs")?
+    .get(name)
+    .cloned()
+    .with_context(|| format!("there is no program {name}"))
 }
 
-/// Builds both programs at once, without naming their packages: then the whole workspace decides on
-/// the features of what they share, as it does for `cargo demo`, and nothing is built twice.
-fn build() -> Result<HashMap<String, PathBuf>> {
+/// The same with the places in it at which a test ends it: `FAILPOINTS="entry: renamed=return"` names
+/// one. From `NIGHTDROP_BIN_DIR`, where that is set, too.
+///
+/// # Errors
+/// When it does not build.
+pub fn binary_with_fail_points(name: &str) -> Result<PathBuf> {
+    static BUILT: Once<HashMap<String, PathBuf>> = Once::new();
+    const PROGRAMS: [&str; 2] = [
+        "nightdrop-producer-failpoints",
+        "nightdrop-consumer-failpoints",
+    ];
+
+    let name = format!("{name}-failpoints");
+    if let Some(folder) = std::env::var_os("NIGHTDROP_BIN_DIR") {
+        return Ok(Path::new(&folder).join(name));
+    }
+    once(&BUILT, || {
+        let features = "nightdrop-producer/failpoints,nightdrop-consumer/failpoints";
+        let [producer, consumer] = PROGRAMS;
+        build(&["--bin", producer, "--bin", consumer, "--features", features])
+    })
+    .context("can't build our own programs with fail points")?
+    .get(&name)
+    .cloned()
+    .with_context(|| format!("there is no program {name}"))
+}
+
+/// Builds programs at once, without naming their packages: then the whole workspace decides on the
+/// features of what they share, as it does for `cargo demo`, and nothing is built twice.
+fn build(which: &[&str]) -> Result<HashMap<String, PathBuf>> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .args([
-            "build",
-            "--bin",
-            "nightdrop-producer",
-            "--bin",
-            "nightdrop-consumer",
-        ])
+        .arg("build")
+        .args(which)
         .arg("--message-format=json-render-diagnostics")
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .stdin(Stdio::null())

@@ -4,6 +4,7 @@ use nightdrop_bucket::Error as BucketError;
 use nightdrop_schema::Key;
 
 use crate::consumer::Consumer;
+use crate::failpoint::failpoint;
 use crate::ledger::deletion::{confirm, decided, postpone};
 use crate::pool::limited;
 use crate::remedy::Remedy;
@@ -43,8 +44,10 @@ pub async fn pass(consumer: &Consumer) -> Result<usize, Error> {
     if objects.is_empty() {
         return Ok(0);
     }
+    failpoint("delete: ledger read");
     let keys: Vec<Key> = objects.iter().map(|object| object.key.clone()).collect();
     let answers = consumer.bucket.delete(&keys).await?;
+    failpoint("delete: answered");
     let (mut gone, mut refused) = (Vec::with_capacity(objects.len()), Vec::new());
     for (object, answer) in objects.iter().zip(answers) {
         match answer {
@@ -59,6 +62,8 @@ pub async fn pass(consumer: &Consumer) -> Result<usize, Error> {
     if !refused.is_empty() {
         limited(postpone(&mut transaction, &refused)).await?;
     }
+    failpoint("delete: confirmed");
     limited(transaction.commit()).await?;
+    failpoint("delete: committed");
     Ok(objects.len())
 }

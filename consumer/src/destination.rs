@@ -6,6 +6,7 @@ use sqlx::{AssertSqlSafe, PgTransaction, Row};
 
 use crate::catalog;
 use crate::config::Route;
+use crate::failpoint::failpoint;
 use crate::ledger::reason::{Cause, Reason};
 use crate::pool::{LIMIT, Pool, no_answer};
 use crate::remedy::Remedy;
@@ -102,10 +103,12 @@ impl Settlement<'_> {
     async fn run(&self, pool: &Pool) -> Result<Destination, Error> {
         let mut transaction = pool.begin().await.map_err(|source| self.postgres(source))?;
         let destination = self.steps(&mut transaction).await?;
+        failpoint("table: settled");
         transaction
             .commit()
             .await
             .map_err(|source| self.postgres(source))?;
+        failpoint("table: committed");
         Ok(destination)
     }
 

@@ -10,6 +10,7 @@ use nightdrop_schema::Caps;
 use tokio::sync::Semaphore;
 
 use crate::decode::{self, Decoded, Whole};
+use crate::failpoint::failpoint;
 use crate::ledger::claim::File;
 use crate::ledger::parked;
 use crate::ledger::reason::{Cause, Reason};
@@ -103,6 +104,7 @@ impl Fetch {
             Err(Error::Bucket(error)) => return unread(file.id, error),
             Err(error @ Error::Kept(_)) => return Fetched::Away(file.id, error),
         };
+        failpoint("file: fetched");
         // Never closed.
         let _decoding = self.decoding.acquire().await;
         let limit = self.whole;
@@ -119,7 +121,9 @@ impl Fetch {
             let decoded = decode::decode(&file, &stored[..], &caps, &mut whole);
             (file, stored, whole.rows, decoded)
         });
-        match decoded.await {
+        let decoded = decoded.await;
+        failpoint("file: decoded");
+        match decoded {
             Ok((file, stored, rows, decoded)) => sort(file, stored, rows, decoded),
             // A panic is a bug of ours; the file must not vanish with it.
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),

@@ -12,6 +12,7 @@ pub mod decode;
 pub mod delete;
 pub mod destination;
 pub mod destinations;
+mod failpoint;
 pub mod fetch;
 pub mod health;
 pub mod lane;

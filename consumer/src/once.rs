@@ -75,8 +75,8 @@ impl Error {
 
 /// Lists, loads and deletes until nothing is left to do, or a signal comes.
 ///
-/// Files that another consumer has claimed are waited for as long as a lease lasts; those of a paused
-/// job are left.
+/// Files that another consumer has claimed, or whose job it has, are waited for as long as a lease lasts;
+/// those of a paused job are left.
 ///
 /// # Errors
 /// The first thing that went wrong: `once` doesn't wait for what is away.
@@ -100,7 +100,7 @@ pub async fn once(consumer: &Consumer) -> Result<Tally, Error> {
 }
 
 async fn load(consumer: &Consumer) -> Result<(), Error> {
-    let begun = Instant::now();
+    let mut progressed = Instant::now();
     while !consumer.stop.is_cancelled() {
         lane::pay_debts(consumer).await?;
         let mut progress = lane::batch::pass(consumer).await?;
@@ -110,13 +110,14 @@ async fn load(consumer: &Consumer) -> Result<(), Error> {
             progress.decided += one.decided;
         }
         if progress.decided > 0 {
+            progressed = Instant::now();
             continue;
         }
-        let claimed_elsewhere = summary::claimed(consumer.pool())
+        let patience = consumer.config.load.lease + Duration::from_secs(5);
+        let waiting = summary::is_waiting(consumer.pool(), patience)
             .await
             .map_err(lane::Error::from)?;
-        let patience = consumer.config.load.lease + Duration::from_secs(5);
-        if progress.claimed == 0 && (claimed_elsewhere == 0 || begun.elapsed() > patience) {
+        if !waiting || progressed.elapsed() > patience {
             break;
         }
         sleep(LOOK).await;

@@ -7,6 +7,7 @@ use nightdrop_bucket::{Bucket, Error as BucketError};
 use sqlx::PgTransaction;
 use uuid::Uuid;
 
+use crate::failpoint::failpoint;
 use crate::fetch::{self, Fetched, unread};
 use crate::ledger::claim::File;
 use crate::ledger::parked::{PART, beyond, keep};
@@ -90,10 +91,13 @@ pub async fn decide(
         for (part, bytes) in (0..).zip(stored.chunks(PART)) {
             limited(keep(&mut transaction, id, part, bytes)).await?;
         }
+        failpoint("park: bytes kept");
         verdicts.push(Verdict::because(id, reason));
     }
     limited(verdict::write(&mut transaction, token, &verdicts)).await?;
+    failpoint("park: verdicts written");
     limited(transaction.commit()).await?;
+    failpoint("park: committed");
     Ok(Tally::of(&verdicts))
 }
 
@@ -156,9 +160,12 @@ pub async fn park(
         }
         Err(error) => return Err(error),
     };
+    failpoint("park: bytes kept");
     let verdicts = [verdict];
     limited(verdict::write(&mut transaction, token, &verdicts)).await?;
+    failpoint("park: verdicts written");
     limited(transaction.commit()).await?;
+    failpoint("park: committed");
     Ok(Tally::of(&verdicts))
 }
 

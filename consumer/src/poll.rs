@@ -4,6 +4,7 @@ use nightdrop_bucket::{Error as BucketError, Fault, Strange};
 use nightdrop_schema::INBOX;
 
 use crate::consumer::Consumer;
+use crate::failpoint::failpoint;
 use crate::ledger::sighting;
 use crate::pool::limited;
 use crate::release;
@@ -70,6 +71,7 @@ pub async fn poll(consumer: &Consumer, cursor: &mut Cursor) -> Result<Polled, Er
     let begun = sighting::clock(consumer.pool()).await?;
     for _ in 0..PAGES {
         let page = consumer.bucket.list(INBOX, cursor.0.as_deref()).await?;
+        failpoint("list: answered");
         let above = consumer.config.load.stream_above;
         let recorded = limited(sighting::record(
             consumer.pool(),

@@ -12,6 +12,7 @@ use super::lease::Lease;
 use super::{AWAY, BUSY, Error, Progress, give_back};
 use crate::consumer::Consumer;
 use crate::destination::{self, Destination};
+use crate::failpoint::failpoint;
 use crate::fetch::{self, Fetched};
 use crate::ledger::claim::{self, Claim, File, Lane};
 use crate::ledger::pause;
@@ -97,6 +98,7 @@ async fn work(consumer: &Consumer, claim: &Claim) -> Result<usize, Error> {
     }
     if !large.is_empty() {
         claim::send_to_stream(consumer.pool(), claim.token, &large).await?;
+        failpoint("claim: sent to the streams");
         sent = large.len() as u64;
         consumer.streams.notify_one();
     }
@@ -227,6 +229,7 @@ async fn settle(
     }
     if !loaded.busy.is_empty() {
         claim::put_off(consumer.pool(), claim.token, &loaded.busy, BUSY).await?;
+        failpoint("claim: put off");
     }
     unfit.extend(loaded.unfit);
     Ok(())

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::consumer::Consumer;
 use crate::destination;
+use crate::failpoint::failpoint;
 use crate::fetch;
 use crate::ledger::claim;
 use crate::load;
@@ -84,10 +85,12 @@ impl Error {
 
 /// Gives back what has no verdict. Where Postgres is away, the token is kept for later.
 async fn give_back(consumer: &Consumer, token: Uuid, wait: Duration) {
+    failpoint("claim: to be given back");
     if let Err(error) = claim::give_back(consumer.pool(), token, wait).await {
         tracing::debug!(%error, "a claim could not be given back yet");
         consumer.owe(token);
     }
+    failpoint("claim: given back");
 }
 
 /// Gives back what could not be given back before: an outage uses up no attempt.

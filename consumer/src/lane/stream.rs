@@ -14,6 +14,7 @@ use super::reading::{Ended, Reading};
 use super::{AWAY, BUSY, Error, Progress, batch, give_back};
 use crate::consumer::Consumer;
 use crate::destination;
+use crate::failpoint::failpoint;
 use crate::fetch::{self, Fetched, unread};
 use crate::ledger::claim::{self, Claim, File, Lane};
 use crate::ledger::parked;
@@ -76,11 +77,13 @@ async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<Done, E
         Ok(stored) => stored,
         Err(error) => return unreadable(consumer, claim, file, error).await,
     };
+    failpoint("file: fetched");
     let mut reading = Reading::start(file, stored, consumer.config.caps.caps());
     let head = tokio::select! {
         () = consumer.stop.cancelled() => return Ok(Done::Undecided),
         head = reading.head() => head,
     };
+    failpoint("file: head decoded");
     let outcome = if let Some((envelope, header)) = head {
         load_rows(consumer, claim, file, &envelope, &header, &mut reading).await?
     } else {

@@ -10,6 +10,7 @@ use sqlx::postgres::PgRow;
 use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
+use crate::failpoint::failpoint;
 use crate::pool::Pool;
 
 /// A file that died with its consumer once is claimed alone; after dying alone so often it is parked.
@@ -114,6 +115,9 @@ pub async fn claim(
     .bind(interval(lease))
     .fetch_all(pool)
     .await?;
+    if !rows.is_empty() {
+        failpoint("claim: committed");
+    }
     let mut files = rows.iter().map(file).collect::<Result<Vec<_>, _>>()?;
     files.sort_by_key(|file| (file.key.time(), file.id));
     Ok(Claim { token, files })

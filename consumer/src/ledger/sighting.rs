@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use nightdrop_bucket::{Object, Strange};
 
 use super::instant;
+use crate::failpoint::failpoint;
 use crate::pool::Pool;
 
 /// How many rows a page of a LIST made.
@@ -89,7 +90,9 @@ pub async fn record(
     if !strange.is_empty() {
         recorded.new += hold_strange(&mut transaction, strange).await?;
     }
+    failpoint("page: recorded");
     transaction.commit().await?;
+    failpoint("page: committed");
     Ok(recorded)
 }
 

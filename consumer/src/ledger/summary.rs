@@ -10,6 +10,8 @@ use sqlx::postgres::PgRow;
 use super::redrive::{self, Overdue};
 use crate::pool::Pool;
 
+use super::claim::interval;
+
 /// One job of one producer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct JobSummary {
@@ -148,15 +150,21 @@ fn trouble(row: &PgRow) -> Result<Trouble, sqlx::Error> {
     })
 }
 
-/// How many waiting files some consumer has claimed now.
+/// Whether a file waits that can be claimed within this time: none that its job's pause keeps back.
 ///
 /// # Errors
 /// When Postgres is away.
-pub async fn claimed(pool: &Pool) -> Result<i64, sqlx::Error> {
-    sqlx::query(
-        "SELECT count(*) FROM nightdrop.file WHERE state = 'waiting' AND lease_until > now()",
+pub async fn is_waiting(pool: &Pool, within: Duration) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (
+             SELECT FROM nightdrop.file f
+             WHERE f.state = 'waiting'
+               AND (f.lease_until IS NULL OR f.lease_until <= now() + $1)
+               AND (f.retry_at IS NULL OR f.retry_at <= now() + $1)
+               AND NOT EXISTS (SELECT FROM nightdrop.pause p
+                               WHERE p.producer = f.producer AND p.job = f.job AND p.until > now()))",
     )
+    .bind(interval(within))
     .fetch_one(pool)
-    .await?
-    .try_get(0)
+    .await
 }

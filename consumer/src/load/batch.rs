@@ -17,6 +17,7 @@ use super::{
     upsert,
 };
 use crate::destination::Destination;
+use crate::failpoint::failpoint;
 use crate::ledger::claim::File;
 use crate::ledger::pause;
 use crate::ledger::reason::{Cause, Reason};
@@ -100,6 +101,7 @@ async fn transaction(
         .await?
         .into_iter()
         .collect();
+    failpoint("load: files locked");
     let runs: Vec<(Producer, RunId)> = files()
         .map(|ready| (ready.file.key.producer().clone(), ready.file.key.run()))
         .collect();
@@ -147,7 +149,9 @@ async fn transaction(
         .collect();
     pause::end(&mut transaction, &jobs).await?;
     verdict::write(&mut transaction, token, &verdicts).await?;
+    failpoint("load: verdicts written");
     transaction.commit().await?;
+    failpoint("load: committed");
     result.tally = Tally::of(&verdicts);
     Ok(result)
 }

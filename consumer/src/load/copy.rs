@@ -4,6 +4,8 @@ use futures::{Stream, StreamExt};
 use nightdrop_schema::copy::{SIGNATURE, TRAILER};
 use sqlx::postgres::PgConnection;
 
+use crate::failpoint::failpoint;
+
 /// Why a COPY did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -38,6 +40,7 @@ pub(super) async fn copy(
     let statement = format!("COPY {table} ({columns}) FROM STDIN WITH (FORMAT binary)");
     let mut copy = connection.copy_in_raw(&statement).await?;
     copy.send(SIGNATURE.as_slice()).await?;
+    failpoint("copy: begun");
     let mut rows = std::pin::pin!(rows);
     while let Some(piece) = rows.next().await {
         let Ok(piece) = piece else {
@@ -47,7 +50,10 @@ pub(super) async fn copy(
         for part in piece.chunks(PART) {
             copy.send(part).await?;
         }
+        failpoint("copy: under way");
     }
     copy.send(TRAILER.as_slice()).await?;
-    Ok(copy.finish().await?)
+    let rows = copy.finish().await?;
+    failpoint("copy: finished");
+    Ok(rows)
 }

@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use copy::Interrupted;
 
 use crate::destination::Destination;
+use crate::failpoint::failpoint;
 use crate::ledger::instant;
 use crate::ledger::reason::{Cause, Reason};
 use crate::remedy::Remedy;
@@ -63,7 +64,8 @@ async fn begin(transaction: &mut PgTransaction<'_>) -> Result<DateTime<Utc>, sql
         "SELECT clock_timestamp(), set_config('synchronous_commit', 'on', true), set_config('statement_timeout', '0', true)",
     )
     .fetch_one(&mut **transaction)
-    .await?
+    .await
+    .inspect(|_| failpoint("load: begun"))?
     .try_get(0)
 }
 
@@ -98,6 +100,7 @@ async fn lock_job(
         Some(row) => {
             let (schema, table): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
             let same = (schema, table) == (&destination.name.schema, &destination.name.table);
+            failpoint("load: job locked");
             return Ok(if same {
                 JobLock::Ours
             } else {

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Encode, PgTransaction};
 
 use super::extent::{Meeting, meet};
 use super::{Rows, Target, copy};
+use crate::failpoint::failpoint;
 use crate::ledger::reason::{Cause, Reason};
 use crate::ledger::verdict;
 use crate::table;
@@ -38,6 +39,7 @@ pub(super) async fn load(
         Meeting::Apart => {}
     }
     delete(transaction, target).await?;
+    failpoint("replace: older rows deleted");
     let name = target.destination.name.quoted();
     copy::copy(
         transaction,

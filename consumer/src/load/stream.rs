@@ -16,6 +16,7 @@ use super::{
     upsert,
 };
 use crate::destination::Destination;
+use crate::failpoint::failpoint;
 use crate::ledger::claim::File;
 use crate::ledger::pause;
 use crate::ledger::reason::{Cause, Reason};
@@ -218,6 +219,7 @@ async fn transaction(
     {
         return Ok(Step::Done(Outcome::NotNow));
     }
+    failpoint("load: files locked");
     if let Err(reason) = not_ahead(envelope.time, now, clock_skew) {
         return Ok(Step::Done(Outcome::Unfit(reason)));
     }
@@ -261,6 +263,7 @@ async fn transaction(
         .take()
         .and_then(|content| content())
         .ok_or(Error::Interrupted)?;
+    failpoint("file: decoded");
     pause::end(&mut transaction, &[(producer, job)]).await?;
     commit(
         transaction,
@@ -278,6 +281,8 @@ async fn commit(
 ) -> Result<Outcome, Error> {
     let verdicts = [verdict];
     verdict::write(&mut transaction, token, &verdicts).await?;
+    failpoint("load: verdicts written");
     transaction.commit().await?;
+    failpoint("load: committed");
     Ok(Outcome::Decided(Tally::of(&verdicts)))
 }

@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, PgTransaction, Row};
 
 use super::{Rows, Target, copy, execute};
 use crate::catalog;
+use crate::failpoint::failpoint;
 use crate::table;
 
 /// Loads rows of any number of files with one header, through a stage. Their job is locked.
@@ -54,6 +55,7 @@ pub(super) async fn load(
     .bind(&repeated)
     .execute(&mut **transaction)
     .await?;
+    failpoint("upsert: merged");
     execute(transaction, "DROP TABLE pg_temp.nightdrop_stage".to_owned()).await?;
     Ok(repeated)
 }

@@ -8,7 +8,7 @@ use crate::site::{Site, on_each};
 
 const SHORT_LEASE: &str = "[load]\nlease = \"1s\"\n";
 
-fn many_rows(count: usize) -> serde_json::Value {
+pub fn many_rows(count: usize) -> serde_json::Value {
     json!(
         (0..count)
             .map(|n| json!(["a carrier's name", n]))

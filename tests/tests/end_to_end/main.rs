@@ -11,6 +11,7 @@ mod bystanders;
 mod crashes;
 mod gate;
 mod hostile;
+mod kills;
 mod large;
 mod loading;
 mod message;

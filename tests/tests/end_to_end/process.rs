@@ -1,6 +1,7 @@
 //! One of our programs, running; ended with the test whatever happens.
 
 use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -12,6 +13,8 @@ use std::time::{Duration, Instant};
 pub struct Ended {
     /// None after a signal.
     pub code: Option<i32>,
+    /// The signal that ended it, if one did.
+    pub signal: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
@@ -125,6 +128,7 @@ impl Process {
         };
         Ended {
             code: status.code(),
+            signal: status.signal(),
             stdout: self.stdout.whole(),
             stderr: self.stderr.whole(),
         }

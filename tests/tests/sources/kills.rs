@@ -2,9 +2,9 @@
 //! and in the end each row is in exactly one object.
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::process::Command;
+
+use nightdrop_compose::binary_with_fail_points;
 
 use crate::incremental::{Incremental, START};
 use crate::site::Ended;
@@ -29,37 +29,9 @@ const STEPS: [(&str, bool); 14] = [
     ("entry: removed=return", true),
 ];
 
-/// The program with these places in it, built once.
-fn program() -> &'static PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    const NAME: &str = "nightdrop-producer-failpoints";
-    BUILT.get_or_init(|| {
-        if let Some(folder) = std::env::var_os("NIGHTDROP_BIN_DIR") {
-            return PathBuf::from(folder).join(NAME);
-        }
-        // Without naming the package, so that what it shares with the others is built once.
-        let cargo = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--bin", NAME])
-            .args(["--features", "nightdrop-producer/failpoints"])
-            .arg("--message-format=json-render-diagnostics")
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-            .stderr(Stdio::inherit())
-            .output()
-            .unwrap();
-        assert!(cargo.status.success());
-        String::from_utf8(cargo.stdout)
-            .unwrap()
-            .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .filter(|message| message["target"]["name"] == NAME)
-            .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-            .unwrap()
-    })
-}
-
 /// The command, by the program that is killed at `step`.
 fn killed_at(step: &str, command: &Command) {
-    let mut killed = Command::new(program());
+    let mut killed = Command::new(binary_with_fail_points("nightdrop-producer").unwrap());
     killed.args(command.get_args()).env("FAILPOINTS", step);
     let output = killed.output().unwrap();
     // SIGABRT, by which a fail point ends a process: no destructor runs.
