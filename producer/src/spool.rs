@@ -151,8 +151,14 @@ impl Spool {
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let draft = self.state_dir.join(format!("producer{DRAFT}"));
-                fs::write(&draft, self.producer.as_str()).map_err(Error::at(&draft))?;
+                // A name without its content after a power cut would be nobody's folder for good.
+                let mut file = File::create(&draft).map_err(Error::at(&draft))?;
+                file.write_all(self.producer.as_str().as_bytes())
+                    .and_then(|()| file.sync_all())
+                    .map_err(Error::at(&draft))?;
+                failpoint("owner: synced");
                 fs::rename(&draft, &path).map_err(Error::at(&path))?;
+                failpoint("owner: renamed");
                 sync_folder(&self.state_dir)
             }
             Err(source) => Err(Error::State { path, source }),
@@ -218,6 +224,7 @@ impl Turn {
             written: Arc::default(),
         };
         draft.encoder = Some(Encoder::new(file, compression).map_err(Error::at(&draft.path))?);
+        failpoint("draft: begun");
         Ok(draft)
     }
 

@@ -118,16 +118,16 @@ fn a_consumer_that_is_ended_at_any_step_leaves_each_result_in_the_reports_once()
     let left = Mutex::new(kills.into_iter());
     // Most of each is waiting for the dead consumer's lease to run out.
     std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let sites: Vec<[Site; 2]> = kinds.iter().map(|kind| sites(*kind)).collect();
+        for worker in 0..6 {
+            let kind = kinds[worker % kinds.len()];
+            let left = &left;
+            scope.spawn(move || {
+                let sites = sites(kind);
                 loop {
                     let Some((number, kill)) = left.lock().unwrap().next() else {
                         break;
                     };
-                    // The server and the mode that is met first take turns.
-                    let pair = &sites[number / 2 % sites.len()];
-                    kill.run(&pair[usize::from(kill.lane == Lane::Stream)], number);
+                    kill.run(&sites[usize::from(kill.lane == Lane::Stream)], number);
                 }
             });
         }
@@ -234,7 +234,7 @@ impl Jobs {
         }
     }
 
-    fn both(&self, job: &str, mode: &str) -> [Message; 2] {
+    fn both(job: &str, mode: &str) -> [Message; 2] {
         [
             Self::result(job, 1, mode, &json!([["UA", 1], ["UA", 2]])),
             Self::result(job, 2, mode, &json!([["AA", 2], ["AA", 3]])),
@@ -243,9 +243,9 @@ impl Jobs {
 
     fn results(&self) -> Vec<Message> {
         [
-            self.both(&self.append, "append"),
-            self.both(&self.replace, "replace"),
-            self.both(&self.upsert, "upsert"),
+            Self::both(&self.append, "append"),
+            Self::both(&self.replace, "replace"),
+            Self::both(&self.upsert, "upsert"),
         ]
         .concat()
     }

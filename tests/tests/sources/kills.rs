@@ -1,7 +1,10 @@
 //! A run that is killed before and after each step of the spool's protocol: the next one finds out what became of it,
 //! and in the end each row is in exactly one object.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::Command;
 
 use nightdrop_compose::binary_with_fail_points;
@@ -10,7 +13,8 @@ use crate::incremental::{Incremental, START};
 use crate::site::Ended;
 
 /// Where it is killed, and whether the result is committed by then.
-const STEPS: [(&str, bool); 14] = [
+const STEPS: [(&str, bool); 15] = [
+    ("draft: begun=return", false),
     ("draft: written=return", false),
     ("draft: synced=return", false),
     // The announcement.
@@ -29,6 +33,9 @@ const STEPS: [(&str, bool); 14] = [
     ("entry: removed=return", true),
 ];
 
+/// Where the very first run is killed, too: it takes the state folder for its producer.
+const FIRST: [&str; 2] = ["owner: synced=return", "owner: renamed=return"];
+
 /// The command, by the program that is killed at `step`.
 fn killed_at(step: &str, command: &Command) {
     let mut killed = Command::new(binary_with_fail_points("nightdrop-producer").unwrap());
@@ -41,6 +48,40 @@ fn killed_at(step: &str, command: &Command) {
         "{step} was never reached: {:?}",
         Ended::from(output)
     );
+}
+
+#[test]
+fn each_fail_point_of_the_producer_has_its_kill() {
+    let mut named = BTreeSet::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../producer/src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            for call in text.split("failpoint(\"").skip(1) {
+                named.insert(call.split('"').next().unwrap_or_default().to_owned());
+            }
+        }
+    }
+    let steps = STEPS.iter().map(|(step, _)| step).chain(&FIRST);
+    let killed: BTreeSet<String> = steps
+        .map(|step| step.split('=').next().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(named, killed);
+}
+
+#[tokio::test]
+async fn a_first_run_that_is_killed_while_it_takes_its_folder_leaves_it_to_the_next() {
+    for step in FIRST {
+        let job = Incremental::new().await;
+        killed_at(step, &job.command(&["run", "job", "--start", START]));
+        job.catch_up();
+        job.check();
+    }
 }
 
 #[tokio::test]

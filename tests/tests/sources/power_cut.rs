@@ -116,6 +116,10 @@ async fn a_first_run_makes_its_folders_durable_too() {
     let at = |wanted: &Call| calls.iter().position(|call| call == wanted);
     let commit = at(&Call::Rename("DRAFT".to_owned(), "ENTRY".to_owned()));
     assert!(commit.is_some(), "{calls:#?}");
+    let (draft, name) = ("state/producer.draft", "state/producer");
+    let synced = at(&Call::Sync(draft.to_owned()));
+    let renamed = at(&Call::Rename(draft.to_owned(), name.to_owned()));
+    assert!(synced.is_some() && synced < renamed, "{calls:#?}");
     for folder in ["state", "state/spool"] {
         let synced = at(&Call::Sync(folder.to_owned()));
         assert!(synced.is_some() && synced < commit, "{folder}: {calls:#?}");
