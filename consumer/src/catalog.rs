@@ -6,6 +6,23 @@ use sqlx::{PgConnection, Row};
 
 use crate::table::Name;
 
+/// One at a time makes, changes or retires a table; the schema's lock keeps two tables of a new schema
+/// from making it at once. Held until the transaction ends.
+///
+/// # Errors
+/// When another has it for longer than the lock time-out, or Postgres is away.
+pub(crate) async fn lock(connection: &mut PgConnection, name: &Name) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "SELECT pg_advisory_xact_lock(hashtextextended('nightdrop schema ' || $1, 0)),
+                pg_advisory_xact_lock(hashtextextended('nightdrop table ' || $1 || '.' || $2, 0))",
+    )
+    .bind(&name.schema)
+    .bind(&name.table)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
 /// Whether a table is there, and whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {

@@ -8,12 +8,13 @@ use clap::{Parser, Subcommand};
 use nightdrop_runtime::cli::Common;
 use nightdrop_runtime::exit::{Code, guard};
 use nightdrop_runtime::{config, shutdown, telemetry};
+use nightdrop_schema::{Job, Producer};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::consumer::Consumer;
 use crate::remedy::Remedy;
-use crate::{health, ledger, migrate, once, parked, run, status};
+use crate::{health, ledger, migrate, once, parked, retire, run, status};
 
 /// Loads result files from a bucket into a reporting Postgres, each exactly once.
 #[derive(Debug, Parser)]
@@ -46,6 +47,13 @@ enum Verb {
     /// What is not in the reports, parked or held: look at it, try it again, give it up
     #[command(subcommand)]
     Parked(parked::Verb),
+    /// Forget a job's table, mode and key: its next result settles them anew
+    Retire {
+        /// Whose
+        producer: Producer,
+        /// Which job's
+        job: Job,
+    },
 }
 
 /// Parses, runs, and gives the exit code of `sysexits`.
@@ -90,7 +98,9 @@ fn start(cli: &Cli) -> Result<Consumer, Failure> {
     let config: Config = config::load(path).map_err(|error| (Code::Config, error.to_string()))?;
     let stop = match cli.verb {
         Verb::Run | Verb::Once => shutdown::on_signal(),
-        Verb::Migrate { .. } | Verb::Status { .. } | Verb::Parked(_) => CancellationToken::new(),
+        Verb::Migrate { .. } | Verb::Status { .. } | Verb::Parked(_) | Verb::Retire { .. } => {
+            CancellationToken::new()
+        }
     };
     Consumer::new(config, stop)
         .map_err(|error| (Code::Config, format!("{}: {error}", path.display())))
@@ -107,6 +117,7 @@ async fn verb(verb: &Verb, consumer: Arc<Consumer>) -> Result<(), Failure> {
         Verb::Migrate { print } => migrations(&consumer, *print).await,
         Verb::Status { json } => look(&consumer, *json).await,
         Verb::Parked(verb) => return about_parked(verb, &consumer).await,
+        Verb::Retire { producer, job } => return end_life(&consumer, producer, job).await,
     };
     match ended {
         Ok(page) => {
@@ -161,9 +172,7 @@ async fn migrations(consumer: &Consumer, print: bool) -> Result<String, once::Er
 
 /// The ledger as a page, or as JSON.
 async fn look(consumer: &Consumer, json: bool) -> Result<String, once::Error> {
-    if let Some((version, _)) = migrate::pending(consumer.pool()).await?.first() {
-        return Err(migrate::Error::Pending(*version).into());
-    }
+    migrate::at_start(consumer.pool(), false).await?;
     let summary = ledger::summary::read(consumer.pool(), consumer.config.keep.parked)
         .await
         .map_err(migrate::Error::Unavailable)?;
@@ -172,6 +181,24 @@ async fn look(consumer: &Consumer, json: bool) -> Result<String, once::Error> {
         return Ok(serde_json::to_string_pretty(&summary).unwrap_or_default() + "\n");
     }
     Ok(status::render(&summary, chrono::Utc::now()))
+}
+
+/// Retires a job, and tells what was done.
+async fn end_life(consumer: &Consumer, producer: &Producer, job: &Job) -> Result<(), Failure> {
+    if let Err(error) = migrate::at_start(consumer.pool(), false).await {
+        return Err(failure(consumer, &error.into()).await);
+    }
+    match retire::retire(consumer.pool(), producer, job).await {
+        Ok(retired) => {
+            say(&format!("{retired}\n"));
+            Ok(())
+        }
+        Err(retire::Error::Postgres(error)) => Err((
+            of_postgres(&error),
+            format!("Postgres at {}", consumer.database.cause(&error).await),
+        )),
+        Err(error) => Err((Code::TempFail, error.to_string())),
+    }
 }
 
 /// The lanes, with health checks answered beside them from before the first look at Postgres.

@@ -20,6 +20,8 @@ pub struct Destination {
     pub name: Name,
     /// Named by a route: its columns are its owner's.
     pub routed: bool,
+    /// The job's life that this was settled for: a load for another one loads nothing.
+    pub life: i64,
 }
 
 /// Why a result has no table to go to.
@@ -97,6 +99,7 @@ struct Known {
     name: Name,
     mode: String,
     primary_key: Vec<String>,
+    life: i64,
 }
 
 impl Settlement<'_> {
@@ -115,18 +118,7 @@ impl Settlement<'_> {
     async fn steps(&self, transaction: &mut PgTransaction<'_>) -> Result<Destination, Error> {
         self.execute(transaction, "SET LOCAL lock_timeout = '2s'")
             .await?;
-        let mut known = self.known(transaction).await?;
-        let name = match &known {
-            Some(known) => known.name.clone(),
-            None => self
-                .routed()
-                .unwrap_or_else(|| Name::of(self.producer, self.job)),
-        };
-        self.lock(transaction, &name).await?;
-        if known.is_none() {
-            // Another consumer may have settled it while we waited for the lock.
-            known = self.known(transaction).await?;
-        }
+        let (name, known) = self.lock(transaction).await?;
         if let Some(known) = &known {
             self.same_as_before(known).map_err(Error::Unfit)?;
         }
@@ -152,15 +144,45 @@ impl Settlement<'_> {
         if matches!(self.header.mode, Mode::Upsert { .. }) {
             self.check_unique(transaction, &name, &self.key()).await?;
         }
-        if known.is_none() {
-            self.write_down(transaction, &name).await?;
+        let life = match known {
+            Some(known) => known.life,
+            None => self.write_down(transaction, &name).await?,
+        };
+        Ok(Destination { name, routed, life })
+    }
+
+    /// Locks the table that the job goes to, and gives what the ledger says of the job from then on.
+    async fn lock(
+        &self,
+        transaction: &mut PgTransaction<'_>,
+    ) -> Result<(Name, Option<Known>), Error> {
+        let mut name = self.name(self.known(transaction).await?.as_ref());
+        loop {
+            catalog::lock(transaction, &name)
+                .await
+                .map_err(|source| self.postgres(source))?;
+            // While we waited another consumer may have settled it, or a person retired it.
+            let known = self.known(transaction).await?;
+            let now = self.name(known.as_ref());
+            if now == name {
+                return Ok((name, known));
+            }
+            name = now;
         }
-        Ok(Destination { name, routed })
+    }
+
+    fn name(&self, known: Option<&Known>) -> Name {
+        match known {
+            Some(known) => known.name.clone(),
+            None => self
+                .routed()
+                .unwrap_or_else(|| Name::of(self.producer, self.job)),
+        }
     }
 
     async fn known(&self, transaction: &mut PgTransaction<'_>) -> Result<Option<Known>, Error> {
         let row = sqlx::query(
-            "SELECT table_schema, table_name, mode, primary_key FROM nightdrop.job
+            "SELECT table_schema, table_name, mode, primary_key, life FROM nightdrop.job
              WHERE producer = $1 AND job = $2",
         )
         .bind(self.producer.as_str())
@@ -176,6 +198,7 @@ impl Settlement<'_> {
                 },
                 mode: row.try_get(2)?,
                 primary_key: row.try_get(3)?,
+                life: row.try_get(4)?,
             })
         })
         .transpose()
@@ -224,21 +247,6 @@ impl Settlement<'_> {
             .iter()
             .find(|route| route.takes(self.producer, self.job))?;
         Some(route.table.clone())
-    }
-
-    /// One consumer at a time makes or changes a table; the schema's lock keeps two tables of a new
-    /// schema from making it at once.
-    async fn lock(&self, transaction: &mut PgTransaction<'_>, name: &Name) -> Result<(), Error> {
-        sqlx::query(
-            "SELECT pg_advisory_xact_lock(hashtextextended('nightdrop schema ' || $1, 0)),
-                    pg_advisory_xact_lock(hashtextextended('nightdrop table ' || $1 || '.' || $2, 0))",
-        )
-        .bind(&name.schema)
-        .bind(&name.table)
-        .execute(&mut **transaction)
-        .await
-        .map(drop)
-        .map_err(|source| self.postgres(source))
     }
 
     /// Gives whether the table is a route's.
@@ -322,15 +330,16 @@ impl Settlement<'_> {
         )))
     }
 
+    /// Gives the life that begins.
     async fn write_down(
         &self,
         transaction: &mut PgTransaction<'_>,
         name: &Name,
-    ) -> Result<(), Error> {
+    ) -> Result<i64, Error> {
         let key = self.key();
         let done = sqlx::query(
             "INSERT INTO nightdrop.job (producer, job, table_schema, table_name, mode, primary_key)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING life",
         )
         .bind(self.producer.as_str())
         .bind(self.job.as_str())
@@ -338,10 +347,11 @@ impl Settlement<'_> {
         .bind(&name.table)
         .bind(self.header.mode.as_str())
         .bind(&key)
-        .execute(&mut **transaction)
-        .await;
+        .fetch_one(&mut **transaction)
+        .await
+        .and_then(|row| row.try_get(0));
         match done {
-            Ok(_) => Ok(()),
+            Ok(life) => Ok(life),
             Err(sqlx::Error::Database(error)) if error.constraint() == Some("job_one_a_table") => {
                 Err(Error::Blocked(format!(
                     "another job of {} goes to {name} already; a table takes one job of a producer: route {} elsewhere",

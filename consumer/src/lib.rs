@@ -26,6 +26,7 @@ pub mod poll;
 pub mod pool;
 pub mod release;
 pub mod remedy;
+pub mod retire;
 pub mod run;
 pub mod sqlstate;
 pub mod status;

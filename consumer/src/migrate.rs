@@ -32,6 +32,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "redrive",
         include_str!("../../migrations/0005_redrive.sql"),
     ),
+    (6, "keep", include_str!("../../migrations/0006_keep.sql")),
 ];
 
 /// Why the tables are not as they should be.

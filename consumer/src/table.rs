@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use nightdrop_schema::{Column, Header, Job, Mode, Producer, Type};
 use serde::Deserialize;
 
@@ -159,6 +160,28 @@ pub fn add(name: &Name, column: &Column) -> Vec<String> {
     )];
     statements.extend(describe(name, column));
     statements
+}
+
+/// What a table is called once its job is retired: Postgres's names end at 63 bytes.
+pub fn retired(table: &str, now: DateTime<Utc>) -> String {
+    let suffix = now.format("_retired_%Y%m%dt%H%M%S").to_string();
+    let mut end = table.len().min(63 - suffix.len());
+    while !table.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{suffix}", &table[..end])
+}
+
+/// The statements that keep a table under another name.
+pub fn retire(name: &Name, to: &Name, comment: &str) -> [String; 2] {
+    [
+        format!(
+            "ALTER TABLE {} RENAME TO {}",
+            name.quoted(),
+            identifier(&to.table)
+        ),
+        format!("COMMENT ON TABLE {} IS {}", to.quoted(), literal(comment)),
+    ]
 }
 
 fn describe(name: &Name, column: &Column) -> Option<String> {
@@ -340,6 +363,18 @@ mod tests {
             missing_columns(&name, &changed, &table, false).unwrap_err().sentence,
             @"column flight is string (text) here and bigint in jfk.departures; give it its old type again, or another name"
         );
+    }
+
+    #[test]
+    fn a_retired_tables_name_says_when_and_fits() {
+        let now = "2026-11-21T01:02:03Z".parse().unwrap();
+        assert_eq!(
+            retired("departures", now),
+            "departures_retired_20261121t010203"
+        );
+        let long = retired(&"ä".repeat(31), now);
+        assert_eq!(long, format!("{}_retired_20261121t010203", "ä".repeat(19)));
+        assert!(long.len() <= 63);
     }
 
     #[test]

@@ -209,6 +209,10 @@ fn add(
         destination: destination.clone(),
         files: Vec::new(),
     });
+    if group.destination.life != destination.life {
+        // Retired meanwhile: those before were compared with a table that is no longer the job's.
+        group.files.clear();
+    }
     // A later file may have brought new columns.
     group.destination = destination;
     group.files.push(ready);

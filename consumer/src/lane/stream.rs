@@ -105,7 +105,7 @@ async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<Done, E
         Ok(Outcome::Elsewhere) => {
             let (producer, job) = (file.key.producer(), file.key.job());
             consumer.destinations.forget(producer, job);
-            Ok(Done::Undecided)
+            Ok(Done::Busy)
         }
         Err(load::Error::Interrupted) => match reading.end.take() {
             Ended::Bad(reason) => unfit(consumer, claim, file, reason).await,

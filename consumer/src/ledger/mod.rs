@@ -3,6 +3,7 @@
 
 pub mod claim;
 pub mod deletion;
+pub mod life;
 pub mod parked;
 pub mod pause;
 pub mod pick;

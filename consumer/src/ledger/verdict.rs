@@ -140,7 +140,8 @@ pub fn extent(mode: &Mode) -> Extent {
     Some((range.column.to_string(), range.from.raw(), range.to.raw()))
 }
 
-/// What the loaded results of a job cover that come after this one: by time, then by arrival.
+/// What the loaded results of a job cover that come after this one: by time, then by arrival. Those of
+/// a life of the job before it was retired don't count: their rows are elsewhere, or were of another kind.
 ///
 /// # Errors
 /// When Postgres refuses or is away.
@@ -152,8 +153,10 @@ pub async fn newer(
     file: i64,
 ) -> Result<Vec<Extent>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT DISTINCT range_column, range_from, range_to FROM nightdrop.file
-         WHERE producer = $1 AND job = $2 AND state = 'loaded' AND (as_of, id) > ($3, $4)",
+        "SELECT DISTINCT f.range_column, f.range_from, f.range_to
+         FROM nightdrop.file f JOIN nightdrop.job j USING (producer, job)
+         WHERE f.producer = $1 AND f.job = $2 AND f.state = 'loaded' AND (f.as_of, f.id) > ($3, $4)
+           AND f.decided_at >= j.created_at",
     )
     .bind(producer.as_str())
     .bind(job.as_str())

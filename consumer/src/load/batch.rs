@@ -13,16 +13,15 @@ use uuid::Uuid;
 
 use super::replace::Replaced;
 use super::{
-    Error, JobLock, Rows, Target, append, begin, lock_job, not_ahead, other_content, replace,
-    upsert,
+    Error, Rows, Target, append, begin, lock_job, not_ahead, other_content, replace, upsert,
 };
 use crate::destination::Destination;
 use crate::failpoint::failpoint;
 use crate::ledger::claim::File;
-use crate::ledger::pause;
 use crate::ledger::reason::{Cause, Reason};
 use crate::ledger::state::State;
 use crate::ledger::verdict::{self, Content, Tally, Verdict};
+use crate::ledger::{life, pause};
 use crate::pool::Pool;
 use crate::remedy::Remedy;
 use crate::sqlstate;
@@ -65,9 +64,9 @@ pub struct Loaded {
     pub unfit: Vec<(i64, Reason)>,
     /// Jobs whose table refused, with what Postgres says.
     pub refused: Vec<(Producer, Job, String)>,
-    /// Files of jobs that another consumer is loading just now.
+    /// Files of jobs that another consumer is loading just now, or that are to be settled anew.
     pub busy: Vec<i64>,
-    /// Jobs that go to another table by now, or to none yet.
+    /// Jobs that were retired, or are just now: what is known of their tables is to be forgotten.
     pub elsewhere: Vec<(Producer, Job)>,
 }
 
@@ -106,6 +105,11 @@ async fn transaction(
         .map(|ready| (ready.file.key.producer().clone(), ready.file.key.run()))
         .collect();
     let loaded = verdict::loaded(&mut transaction, &runs).await?;
+    let jobs: Vec<_> = groups
+        .iter()
+        .map(|group| (&group.producer, &group.job, group.destination.life))
+        .collect();
+    let lives = life::hold(&mut transaction, &jobs).await?;
 
     let mut sorting = Sorting {
         ours,
@@ -115,6 +119,13 @@ async fn transaction(
     let mut verdicts = Vec::with_capacity(ids.len());
     let mut result = Loaded::default();
     for group in groups {
+        if !lives.contains(&group.destination.life) {
+            let whose = (group.producer.clone(), group.job.clone());
+            result.elsewhere.push(whose);
+            let files = group.files.iter().map(|ready| ready.file.id);
+            result.busy.extend(files);
+            continue;
+        }
         let mut fresh = Vec::with_capacity(group.files.len());
         for ready in &group.files {
             match sorting.sort(ready) {
@@ -139,6 +150,7 @@ async fn transaction(
     }
     let jobs: Vec<_> = groups
         .iter()
+        .filter(|group| lives.contains(&group.destination.life))
         .map(|group| (&group.producer, &group.job))
         .filter(|whose| {
             !result
@@ -197,24 +209,9 @@ async fn load_group(
     let locks = files
         .first()
         .is_some_and(|ready| !matches!(ready.header.mode, Mode::Append));
-    if locks {
-        let Group {
-            producer,
-            job,
-            destination,
-            ..
-        } = group;
-        match lock_job(transaction, producer, job, destination).await? {
-            JobLock::Ours => {}
-            JobLock::Busy => {
-                result.busy.extend(files.iter().map(|ready| ready.file.id));
-                return Ok(());
-            }
-            JobLock::Elsewhere => {
-                result.elsewhere.push((producer.clone(), job.clone()));
-                return Ok(());
-            }
-        }
+    if locks && !lock_job(transaction, &group.producer, &group.job).await? {
+        result.busy.extend(files.iter().map(|ready| ready.file.id));
+        return Ok(());
     }
     // Parts still to be loaded, the first on top: order matters to `replace` and `upsert`.
     let mut parts = vec![files];

@@ -69,60 +69,25 @@ async fn begin(transaction: &mut PgTransaction<'_>) -> Result<DateTime<Utc>, sql
     .try_get(0)
 }
 
-/// What came of asking for a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum JobLock {
-    /// It is locked.
-    Ours,
-    /// Another consumer has it now.
-    Busy,
-    /// It has another table by now or, as it was retired, none: what we know of it is to be forgotten.
-    Elsewhere,
-}
-
-/// A `replace` or an `upsert` has its job to itself. Whoever only needs it to stay as it is takes
-/// `FOR KEY SHARE`, which this lock lets pass.
+/// A `replace` or an `upsert` has its job to itself. Gives false where another consumer has it now. That
+/// the job goes on ([`crate::ledger::life::hold`]) is known before; this lock lets others hold that, too.
 async fn lock_job(
     transaction: &mut PgTransaction<'_>,
     producer: &Producer,
     job: &Job,
-    destination: &Destination,
-) -> Result<JobLock, sqlx::Error> {
+) -> Result<bool, sqlx::Error> {
     let locked = sqlx::query(
-        "SELECT table_schema, table_name FROM nightdrop.job WHERE producer = $1 AND job = $2
-         FOR NO KEY UPDATE SKIP LOCKED",
+        "SELECT FROM nightdrop.job WHERE producer = $1 AND job = $2 FOR NO KEY UPDATE SKIP LOCKED",
     )
     .bind(producer.as_str())
     .bind(job.as_str())
     .fetch_optional(&mut **transaction)
-    .await?;
-    let there = match locked {
-        Some(row) => {
-            let (schema, table): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
-            let same = (schema, table) == (&destination.name.schema, &destination.name.table);
-            failpoint("load: job locked");
-            return Ok(if same {
-                JobLock::Ours
-            } else {
-                JobLock::Elsewhere
-            });
-        }
-        // Skipped, or gone.
-        None => {
-            sqlx::query_scalar(
-                "SELECT EXISTS (SELECT FROM nightdrop.job WHERE producer = $1 AND job = $2)",
-            )
-            .bind(producer.as_str())
-            .bind(job.as_str())
-            .fetch_one(&mut **transaction)
-            .await?
-        }
-    };
-    Ok(if there {
-        JobLock::Busy
-    } else {
-        JobLock::Elsewhere
-    })
+    .await?
+    .is_some();
+    if locked {
+        failpoint("load: job locked");
+    }
+    Ok(locked)
 }
 
 /// A result from the future would keep everything that comes after it from counting.

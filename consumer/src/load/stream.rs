@@ -12,16 +12,15 @@ use uuid::Uuid;
 use super::batch::{of_its_table, repeated_key};
 use super::replace::Replaced;
 use super::{
-    Error, JobLock, Rows, Target, append, begin, lock_job, not_ahead, other_content, replace,
-    upsert,
+    Error, Rows, Target, append, begin, lock_job, not_ahead, other_content, replace, upsert,
 };
 use crate::destination::Destination;
 use crate::failpoint::failpoint;
 use crate::ledger::claim::File;
-use crate::ledger::pause;
 use crate::ledger::reason::{Cause, Reason};
 use crate::ledger::state::State;
 use crate::ledger::verdict::{self, Content, Tally, Verdict};
+use crate::ledger::{life, pause};
 use crate::pool::Pool;
 use crate::remedy::Remedy;
 
@@ -49,7 +48,7 @@ pub enum Outcome {
     Refused(String),
     /// Another consumer's by now, or its job is being loaded elsewhere.
     NotNow,
-    /// Its job goes to another table by now, or to none yet.
+    /// Its job was retired, or is just now: what is known of its table is to be forgotten.
     Elsewhere,
 }
 
@@ -161,6 +160,10 @@ async fn without_rows(
     if let Err(reason) = not_ahead(content.as_of, now, clock_skew) {
         return Ok(Outcome::Unfit(reason));
     }
+    let settled = (producer, job, destination.life);
+    if life::hold(&mut transaction, &[settled]).await?.is_empty() {
+        return Ok(Outcome::Elsewhere);
+    }
     let run = (producer.clone(), file.key.run());
     if let Some(hash) = verdict::loaded(&mut transaction, std::slice::from_ref(&run))
         .await?
@@ -173,7 +176,7 @@ async fn without_rows(
         return commit(transaction, token, verdict).await;
     }
     let still = matches!(header.mode, Mode::Replace { .. })
-        && lock_job(&mut transaction, producer, job, destination).await? == JobLock::Ours
+        && lock_job(&mut transaction, producer, job).await?
         && replace::is_superseded(
             &mut transaction,
             producer,
@@ -223,12 +226,12 @@ async fn transaction(
     if let Err(reason) = not_ahead(envelope.time, now, clock_skew) {
         return Ok(Step::Done(Outcome::Unfit(reason)));
     }
-    if !matches!(header.mode, Mode::Append) {
-        match lock_job(&mut transaction, producer, job, destination).await? {
-            JobLock::Ours => {}
-            JobLock::Busy => return Ok(Step::Done(Outcome::NotNow)),
-            JobLock::Elsewhere => return Ok(Step::Done(Outcome::Elsewhere)),
-        }
+    let settled = (producer, job, destination.life);
+    if life::hold(&mut transaction, &[settled]).await?.is_empty() {
+        return Ok(Step::Done(Outcome::Elsewhere));
+    }
+    if !matches!(header.mode, Mode::Append) && !lock_job(&mut transaction, producer, job).await? {
+        return Ok(Step::Done(Outcome::NotNow));
     }
     let target = Target {
         producer,

@@ -22,6 +22,7 @@ mod outages;
 mod parking;
 mod process;
 mod redrive;
+mod retire;
 mod site;
 mod states;
 mod stopping;
