@@ -270,7 +270,7 @@ pub async fn write(
          UPDATE nightdrop.file f
          SET state = v.state, decided_at = clock_timestamp(), token = NULL, lease_until = NULL,
              attempts = attempts - 1, kept = v.state = 'parked',
-             gone_at = CASE WHEN v.state = 'missing' THEN now() END,
+             gone_at = CASE WHEN v.state = 'missing' THEN now() ELSE f.gone_at END,
              as_of = coalesce(v.as_of, f.as_of), body_hash = v.body_hash, row_count = v.row_count,
              mode = v.mode, range_column = v.range_column, range_from = v.range_from, range_to = v.range_to,
              next_by = v.next_by, reason = v.reason, error = v.error, retry_at = now() + v.retry_in,

@@ -36,6 +36,26 @@ fn what_an_older_version_did_not_know_is_loaded_by_the_first_that_does() {
 }
 
 #[test]
+fn a_file_that_comes_back_knows_that_its_object_is_gone() {
+    let site = Site::on(nightdrop_compose::S3Kind::available()[0]);
+    assert_eq!(site.consumer(&["migrate"]).code, Some(0));
+    let message = departures("2013-01-31T05:00:00Z");
+    parked_by_an_older_version(&site, &message, "0.0.1");
+    // Somebody has put the same object again: a sighting of its own, with a verdict of its own.
+    site.execute(
+        "INSERT INTO nightdrop.file (key, etag, size, producer, job, as_of, run_id, state, decided_at, reason, error)
+         SELECT key, etag, size, producer, job, as_of, run_id, 'held', now(), 'unreadable', 'refused' FROM nightdrop.file",
+    );
+
+    site.once();
+
+    assert_eq!(
+        site.rows("SELECT state, gone_at IS NOT NULL FROM nightdrop.file ORDER BY id"),
+        ["loaded|true", "held|false"]
+    );
+}
+
+#[test]
 fn a_version_tries_once_what_it_does_not_know() {
     on_each(|site| {
         let unknown = departures("2013-01-31T03:00:00Z");
