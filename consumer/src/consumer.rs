@@ -133,7 +133,7 @@ impl Consumer {
         *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A claim that is to be given back once Postgres is there again.
+    /// A claim that is to be given back as soon as that can be.
     pub(crate) fn owe(&self, token: Uuid) {
         self.owed
             .lock()
@@ -141,12 +141,11 @@ impl Consumer {
             .push(token);
     }
 
-    pub(crate) fn debt(&self) -> Option<Uuid> {
+    pub(crate) fn debts(&self) -> Vec<Uuid> {
         self.owed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .last()
-            .copied()
+            .clone()
     }
 
     pub(crate) fn paid(&self, token: Uuid) {

@@ -27,6 +27,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "states",
         include_str!("../../migrations/0002_states.sql"),
     ),
+    (4, "watch", include_str!("../../migrations/0004_watch.sql")),
     (
         5,
         "redrive",

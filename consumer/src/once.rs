@@ -103,6 +103,7 @@ async fn load(consumer: &Consumer) -> Result<(), Error> {
     let mut progressed = Instant::now();
     while !consumer.stop.is_cancelled() {
         lane::pay_debts(consumer).await?;
+        lane::end_overdue(consumer).await?;
         let mut progress = lane::batch::pass(consumer).await?;
         for lane in [Lane::Stream, Lane::Suspect] {
             let one = lane::stream::pass(consumer, lane).await?;

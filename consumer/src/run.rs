@@ -18,6 +18,9 @@ const STREAMS: usize = 2;
 /// A lane looks for work at least so often, even if nobody wakes it.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// What could not be given back is tried again so soon: until then nobody else can have it.
+const DEBT: Duration = Duration::from_millis(250);
+
 /// Works until told to stop; then finishes the batch in hand and gives the rest back.
 ///
 /// # Errors
@@ -32,10 +35,11 @@ pub async fn run(consumer: Arc<Consumer>) -> Result<(), migrate::Error> {
         polls(&consumer),
         batches(&consumer),
         streams,
+        watches(&consumer),
         deletions(&consumer)
     );
     // What could not be given back earlier, if Postgres is there.
-    if let Err(error) = lane::pay_debts(&consumer).await {
+    if let Err(error) = lane::pay_at_last(&consumer).await {
         tracing::warn!(%error, "stopped with claims that Postgres didn't take back; they run out by themselves");
     }
     tracing::info!("stopped");
@@ -151,6 +155,15 @@ async fn batches(consumer: &Consumer) {
     }
 }
 
+/// Looks for loads that no longer move, more often than a lease lasts.
+async fn watches(consumer: &Consumer) {
+    while rest(consumer, consumer.config.load.lease / 3).await {
+        if let Err(error) = lane::end_overdue(consumer).await {
+            tracing::debug!(%error, "loads that hang could not be looked for");
+        }
+    }
+}
+
 async fn streams(consumer: &Consumer) {
     let mut backoff = Backoff::default();
     let mut lanes = [Lane::Stream, Lane::Suspect].into_iter().cycle();
@@ -163,11 +176,15 @@ async fn streams(consumer: &Consumer) {
             }
         };
         let lane = lanes.next().unwrap_or(Lane::Stream);
-        let mut done = lane::stream::pass(consumer, lane).await;
-        if let Ok(lane::Progress { claimed: 0, .. }) = done {
-            done = lane::stream::pass(consumer, lanes.next().unwrap_or(Lane::Suspect)).await;
-        }
-        if !next(consumer, done, &mut backoff, arrivals).await {
+        let done = async {
+            lane::pay_debts(consumer).await?;
+            let done = lane::stream::pass(consumer, lane).await?;
+            if done.claimed > 0 {
+                return Ok(done);
+            }
+            lane::stream::pass(consumer, lanes.next().unwrap_or(Lane::Suspect)).await
+        };
+        if !next(consumer, done.await, &mut backoff, arrivals).await {
             return;
         }
     }
@@ -190,10 +207,15 @@ async fn next(
         Ok(lane::Progress { claimed: 1.., .. }) => rest(consumer, backoff.next()).await,
         Ok(_) => {
             backoff.reset();
+            let idle = if consumer.debts().is_empty() {
+                IDLE.min(consumer.config.load.lease)
+            } else {
+                DEBT
+            };
             tokio::select! {
                 () = consumer.stop.cancelled() => false,
                 () = arrivals => true,
-                () = sleep(IDLE.min(consumer.config.load.lease)) => true,
+                () = sleep(idle) => true,
             }
         }
         Err(error) => {

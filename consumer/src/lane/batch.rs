@@ -18,6 +18,7 @@ use crate::ledger::claim::{self, Claim, File, Lane};
 use crate::ledger::pause;
 use crate::ledger::reason::Reason;
 use crate::ledger::verdict::{Tally, Verdict};
+use crate::load::Watch;
 use crate::load::batch::{Group, Loaded, Ready, load};
 use crate::park;
 use crate::remedy::Remedy;
@@ -39,8 +40,8 @@ pub async fn pass(consumer: &Consumer) -> Result<Progress, Error> {
     if claim.files.is_empty() {
         return Ok(Progress::default());
     }
-    let lease = Lease::keep(consumer.pool(), claim.token, settings.lease);
-    let done = work(consumer, &claim).await;
+    let lease = Lease::keep(consumer, claim.token);
+    let done = work(consumer, &claim, &lease.watch).await;
     drop(lease);
     if !matches!(done, Ok(decided) if decided == claim.files.len()) {
         give_back(consumer, claim.token, Duration::ZERO).await;
@@ -61,7 +62,7 @@ struct Sorted {
     away: Vec<(i64, fetch::Error)>,
 }
 
-async fn work(consumer: &Consumer, claim: &Claim) -> Result<usize, Error> {
+async fn work(consumer: &Consumer, claim: &Claim, watch: &Watch) -> Result<usize, Error> {
     let Sorted {
         ready,
         verdicts,
@@ -78,7 +79,7 @@ async fn work(consumer: &Consumer, claim: &Claim) -> Result<usize, Error> {
     if !groups.is_empty() {
         let loaded = load(
             consumer.pool(),
-            claim.token,
+            watch,
             &groups,
             consumer.config.load.clock_skew,
         )

@@ -9,13 +9,14 @@ pub mod stream;
 use std::time::Duration;
 
 use nightdrop_bucket::Error as BucketError;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::consumer::Consumer;
 use crate::destination;
 use crate::failpoint::failpoint;
 use crate::fetch;
-use crate::ledger::claim;
+use crate::ledger::{claim, watch};
 use crate::load;
 use crate::park;
 use crate::remedy::Remedy;
@@ -26,6 +27,9 @@ const BUSY: Duration = Duration::from_secs(1);
 
 /// How long a file rests that the bucket couldn't give: those beside it don't wait for it.
 const AWAY: Duration = Duration::from_secs(5);
+
+/// How soon a claim that is still locked is tried to be given back again.
+const SOON: Duration = Duration::from_millis(50);
 
 /// What one claim came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,14 +87,37 @@ impl Error {
     }
 }
 
-/// Gives back what has no verdict. Where Postgres is away, the token is kept for later.
+/// Gives back what has no verdict. What can't be given back now, for Postgres is away or still takes a load
+/// of ours for alive, is given back later.
 async fn give_back(consumer: &Consumer, token: Uuid, wait: Duration) {
     failpoint("claim: to be given back");
-    if let Err(error) = claim::give_back(consumer.pool(), token, wait).await {
-        tracing::debug!(%error, "a claim could not be given back yet");
-        consumer.owe(token);
+    // A backend whose client has hung up mostly ends within some milliseconds.
+    for _ in 0..10 {
+        match claim::give_back(consumer.pool(), token, wait).await {
+            Ok(0) => return failpoint("claim: given back"),
+            Ok(_) => sleep(SOON).await,
+            Err(error) => {
+                tracing::debug!(%error, "a claim could not be given back yet");
+                break;
+            }
+        }
     }
-    failpoint("claim: given back");
+    consumer.owe(token);
+}
+
+/// Gives back what can be at the end of the process, and waits some seconds for what can't yet.
+///
+/// # Errors
+/// When Postgres is away.
+pub async fn pay_at_last(consumer: &Consumer) -> Result<(), Error> {
+    for _ in 0..60 {
+        pay_debts(consumer).await?;
+        if consumer.debts().is_empty() {
+            break;
+        }
+        sleep(SOON).await;
+    }
+    Ok(())
 }
 
 /// Gives back what could not be given back before: an outage uses up no attempt.
@@ -98,9 +125,25 @@ async fn give_back(consumer: &Consumer, token: Uuid, wait: Duration) {
 /// # Errors
 /// When Postgres is still away.
 pub async fn pay_debts(consumer: &Consumer) -> Result<(), Error> {
-    while let Some(token) = consumer.debt() {
-        claim::give_back(consumer.pool(), token, Duration::ZERO).await?;
-        consumer.paid(token);
+    for token in consumer.debts() {
+        if claim::give_back(consumer.pool(), token, Duration::ZERO).await? == 0 {
+            consumer.paid(token);
+        }
+    }
+    Ok(())
+}
+
+/// Ends the loads of consumers that hang or are cut off: they keep files and jobs that others could load.
+///
+/// # Errors
+/// When Postgres is away.
+pub async fn end_overdue(consumer: &Consumer) -> Result<(), Error> {
+    for watch::Ended { worker, pid } in watch::end_overdue(consumer.pool()).await? {
+        tracing::warn!(
+            worker,
+            pid,
+            "ended a load that no longer moved: its consumer hangs, or is cut off; what it had is loaded by others"
+        );
     }
     Ok(())
 }

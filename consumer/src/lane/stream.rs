@@ -20,8 +20,8 @@ use crate::ledger::claim::{self, Claim, File, Lane};
 use crate::ledger::parked;
 use crate::ledger::reason::{Cause, Reason};
 use crate::ledger::verdict::Verdict;
-use crate::load;
 use crate::load::stream::{Opened, Outcome, load};
+use crate::load::{self, Watch};
 use crate::park;
 use crate::remedy::Remedy;
 
@@ -35,8 +35,8 @@ pub async fn pass(consumer: &Consumer, lane: Lane) -> Result<Progress, Error> {
     let Some(file) = claim.files.first() else {
         return Ok(Progress::default());
     };
-    let lease = Lease::keep(consumer.pool(), claim.token, settings.lease);
-    let done = work(consumer, &claim, file).await;
+    let lease = Lease::keep(consumer, claim.token);
+    let done = work(consumer, &claim, file, &lease.watch).await;
     drop(lease);
     match &done {
         Ok(Done::Decided) => {}
@@ -61,7 +61,12 @@ enum Done {
 }
 
 /// Sees one file through.
-async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<Done, Error> {
+async fn work(
+    consumer: &Consumer,
+    claim: &Claim,
+    file: &File,
+    watch: &Arc<Watch>,
+) -> Result<Done, Error> {
     if file.is_deadly() {
         let sentence = format!(
             "{} consumers ended while they worked on this file alone",
@@ -78,6 +83,8 @@ async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<Done, E
         Err(error) => return unreadable(consumer, claim, file, error).await,
     };
     failpoint("file: fetched");
+    let arrivals = Arc::clone(watch);
+    let stored = stored.inspect_ok(move |_| arrivals.moved());
     let mut reading = Reading::start(file, stored, consumer.config.caps.caps());
     let head = tokio::select! {
         () = consumer.stop.cancelled() => return Ok(Done::Undecided),
@@ -85,7 +92,7 @@ async fn work(consumer: &Consumer, claim: &Claim, file: &File) -> Result<Done, E
     };
     failpoint("file: head decoded");
     let outcome = if let Some((envelope, header)) = head {
-        load_rows(consumer, claim, file, &envelope, &header, &mut reading).await?
+        load_rows(consumer, watch, file, &envelope, &header, &mut reading).await?
     } else {
         // The file ended before its rows began: a note, or a bad file.
         reading.join().await;
@@ -147,7 +154,7 @@ async fn stored(
 /// Finds the table and loads the rows while they are read.
 async fn load_rows(
     consumer: &Consumer,
-    claim: &Claim,
+    watch: &Watch,
     file: &File,
     envelope: &Envelope,
     header: &Header,
@@ -176,7 +183,7 @@ async fn load_rows(
     let content = move || end.content();
     let rows = reading.rows(&consumer.stop);
     let skew = consumer.config.load.clock_skew;
-    Ok(load(consumer.pool(), claim.token, opened, rows, content, skew).await)
+    Ok(load(consumer.pool(), watch, opened, rows, content, skew).await)
 }
 
 async fn unfit(

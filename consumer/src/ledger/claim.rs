@@ -154,21 +154,27 @@ pub async fn renew(pool: &Pool, token: Uuid, lease: Duration) -> Result<(), sqlx
 }
 
 /// Gives back what of a claim has no verdict: to be taken again after `wait`, with no attempt used up.
+/// Gives how many files are still locked by a load of ours whose end Postgres hasn't noticed yet: nobody
+/// waits for that.
 ///
 /// # Errors
 /// When Postgres refuses or is away; the lease runs out by itself then.
-pub async fn give_back(pool: &Pool, token: Uuid, wait: Duration) -> Result<u64, sqlx::Error> {
-    sqlx::query(
-        "UPDATE nightdrop.file
-         SET attempts = attempts - 1, token = NULL, worker = NULL, lease_until = NULL,
-             retry_at = CASE WHEN $2 > interval '0' THEN now() + $2 END
-         WHERE token = $1",
+pub async fn give_back(pool: &Pool, token: Uuid, wait: Duration) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "WITH free AS (
+             SELECT id FROM nightdrop.file WHERE token = $1 FOR UPDATE SKIP LOCKED
+         ), given AS (
+             UPDATE nightdrop.file f
+             SET attempts = attempts - 1, token = NULL, worker = NULL, lease_until = NULL,
+                 retry_at = CASE WHEN $2 > interval '0' THEN now() + $2 END
+             FROM free WHERE f.id = free.id
+         )
+         SELECT count(*) FROM nightdrop.file WHERE token = $1 AND id NOT IN (SELECT id FROM free)",
     )
     .bind(token)
     .bind(interval(wait))
-    .execute(pool)
+    .fetch_one(pool)
     .await
-    .map(|done| done.rows_affected())
 }
 
 /// Gives some files of a claim back, to be taken again after `wait`, with no attempt used up: whoever

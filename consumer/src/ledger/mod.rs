@@ -13,6 +13,7 @@ pub mod sighting;
 pub mod state;
 pub mod summary;
 pub mod verdict;
+pub mod watch;
 
 use chrono::{DateTime, Utc};
 use nightdrop_schema::Timestamptz;

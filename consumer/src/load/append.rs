@@ -12,5 +12,12 @@ pub(super) async fn load(
     rows: Rows<'_>,
 ) -> Result<u64, copy::Error> {
     let name = target.destination.name.quoted();
-    copy::copy(connection, &name, &table::copy_columns(target.header), rows).await
+    copy::copy(
+        connection,
+        &name,
+        &table::copy_columns(target.header),
+        rows,
+        target.watch,
+    )
+    .await
 }

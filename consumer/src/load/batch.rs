@@ -9,11 +9,10 @@ use nightdrop_schema::{Header, Job, Mode, Producer, RunId};
 use sqlx::postgres::PgConnection;
 
 use sqlx::{Acquire, PgTransaction};
-use uuid::Uuid;
 
 use super::replace::Replaced;
 use super::{
-    Error, Rows, Target, append, begin, lock_job, not_ahead, other_content, replace, upsert,
+    Error, Rows, Target, Watch, append, begin, lock_job, not_ahead, other_content, replace, upsert,
 };
 use crate::destination::Destination;
 use crate::failpoint::failpoint;
@@ -76,24 +75,26 @@ pub struct Loaded {
 /// When nothing could be committed: Postgres is away, or another consumer was first.
 pub async fn load(
     pool: &Pool,
-    token: Uuid,
+    watch: &Watch,
     groups: &[Group],
     clock_skew: Duration,
 ) -> Result<Loaded, Error> {
     let mut connection = pool.lend().await?;
-    let done = transaction(&mut connection, token, groups, clock_skew).await?;
-    connection.give_back();
+    let work = transaction(&mut connection, watch, groups, clock_skew);
+    let done = watch.unless_lost(work).await?;
+    watch.end(connection).await;
     Ok(done)
 }
 
 async fn transaction(
     connection: &mut PgConnection,
-    token: Uuid,
+    watch: &Watch,
     groups: &[Group],
     clock_skew: Duration,
 ) -> Result<Loaded, Error> {
+    let token = watch.token;
     let mut transaction = connection.begin().await?;
-    let now = begin(&mut transaction).await?;
+    let now = begin(&mut transaction, watch).await?;
     let files = || groups.iter().flat_map(|group| &group.files);
     let ids: Vec<i64> = files().map(|ready| ready.file.id).collect();
     let ours: HashSet<i64> = verdict::lock(&mut transaction, token, &ids)
@@ -145,7 +146,15 @@ async fn transaction(
             }
         }
         if !fresh.is_empty() {
-            load_group(&mut transaction, group, &fresh, &mut verdicts, &mut result).await?;
+            load_group(
+                &mut transaction,
+                watch,
+                group,
+                &fresh,
+                &mut verdicts,
+                &mut result,
+            )
+            .await?;
         }
     }
     let jobs: Vec<_> = groups
@@ -201,6 +210,7 @@ impl Sorting {
 /// Loads the files of one job. Where a file's data is refused, the others are loaded without it.
 async fn load_group(
     transaction: &mut PgTransaction<'_>,
+    watch: &Watch,
     group: &Group,
     files: &[&Ready],
     verdicts: &mut Vec<Verdict>,
@@ -217,7 +227,7 @@ async fn load_group(
     let mut parts = vec![files];
     while let Some(part) = parts.pop() {
         let mut savepoint = transaction.begin().await?;
-        match load_part(&mut savepoint, group, part).await {
+        match load_part(&mut savepoint, watch, group, part).await {
             Ok(done) => {
                 savepoint.commit().await?;
                 verdicts.extend(done.verdicts);
@@ -268,6 +278,7 @@ struct Part {
 
 async fn load_part(
     savepoint: &mut PgTransaction<'_>,
+    watch: &Watch,
     group: &Group,
     files: &[&Ready],
 ) -> Result<Part, Error> {
@@ -281,6 +292,7 @@ async fn load_part(
             job: &group.job,
             destination: &group.destination,
             header: &first.header,
+            watch,
         };
         match &first.header.mode {
             Mode::Append => {

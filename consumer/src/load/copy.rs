@@ -4,6 +4,7 @@ use futures::{Stream, StreamExt};
 use nightdrop_schema::copy::{SIGNATURE, TRAILER};
 use sqlx::postgres::PgConnection;
 
+use super::Watch;
 use crate::failpoint::failpoint;
 
 /// Why a COPY did not end well.
@@ -36,6 +37,7 @@ pub(super) async fn copy(
     table: &str,
     columns: &str,
     rows: impl Stream<Item = Result<Vec<u8>, Interrupted>>,
+    watch: &Watch,
 ) -> Result<u64, Error> {
     let statement = format!("COPY {table} ({columns}) FROM STDIN WITH (FORMAT binary)");
     let mut copy = connection.copy_in_raw(&statement).await?;
@@ -49,6 +51,7 @@ pub(super) async fn copy(
         // A row of large cells comes in one piece, of which the connection would hold a copy.
         for part in piece.chunks(PART) {
             copy.send(part).await?;
+            watch.moved();
         }
         failpoint("copy: under way");
     }

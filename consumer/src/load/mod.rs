@@ -9,6 +9,7 @@ mod extent;
 mod replace;
 pub mod stream;
 mod upsert;
+mod watch;
 
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
@@ -17,11 +18,13 @@ use sqlx::{PgConnection, PgTransaction, Row};
 use std::time::Duration;
 
 pub use copy::Interrupted;
+pub use watch::Watch;
 
 use crate::destination::Destination;
 use crate::failpoint::failpoint;
 use crate::ledger::instant;
 use crate::ledger::reason::{Cause, Reason};
+use crate::ledger::watch::Session;
 use crate::remedy::Remedy;
 use crate::sqlstate;
 
@@ -37,6 +40,9 @@ pub enum Error {
     /// The rows ended before their end.
     #[error("the rows stopped coming")]
     Interrupted,
+    /// It could not be seen to move, by us or by anybody.
+    #[error("given up: its lease could not be renewed for {} s", .0.as_secs_f32())]
+    Lost(Duration),
 }
 
 impl From<copy::Error> for Error {
@@ -53,20 +59,28 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Postgres(error) => sqlstate::remedy(error),
-            Self::Interrupted => Remedy::Retry,
+            Self::Interrupted | Self::Lost(_) => Remedy::Retry,
         }
     }
 }
 
-/// Settings of the transaction that loads: durable at its commit, and a COPY takes as long as it takes.
-async fn begin(transaction: &mut PgTransaction<'_>) -> Result<DateTime<Utc>, sqlx::Error> {
-    sqlx::query(
-        "SELECT clock_timestamp(), set_config('synchronous_commit', 'on', true), set_config('statement_timeout', '0', true)",
+/// Settings of the transaction that loads: durable at its commit, and a COPY takes as long as it takes,
+/// under the eyes of others. Gives Postgres's clock.
+async fn begin(
+    transaction: &mut PgTransaction<'_>,
+    watch: &Watch,
+) -> Result<DateTime<Utc>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT clock_timestamp(), pid, backend_start,
+                set_config('synchronous_commit', 'on', true), set_config('statement_timeout', '0', true)
+         FROM pg_stat_activity WHERE pid = pg_backend_pid()",
     )
     .fetch_one(&mut **transaction)
-    .await
-    .inspect(|_| failpoint("load: begun"))?
-    .try_get(0)
+    .await?;
+    let (pid, start) = (row.try_get(1)?, row.try_get(2)?);
+    watch.begin(Session { pid, start }).await?;
+    failpoint("load: begun");
+    row.try_get(0)
 }
 
 /// A `replace` or an `upsert` has its job to itself. Gives false where another consumer has it now. That
@@ -120,6 +134,7 @@ struct Target<'a> {
     job: &'a Job,
     destination: &'a Destination,
     header: &'a Header,
+    watch: &'a Watch,
 }
 
 /// A statement whose names went through [`crate::table::identifier`].

@@ -46,6 +46,7 @@ pub(super) async fn load(
         &name,
         &table::copy_columns(target.header),
         rows,
+        target.watch,
     )
     .await?;
     Ok(Replaced::Loaded)

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::batch::{of_its_table, repeated_key};
 use super::replace::Replaced;
 use super::{
-    Error, Rows, Target, append, begin, lock_job, not_ahead, other_content, replace, upsert,
+    Error, Rows, Target, Watch, append, begin, lock_job, not_ahead, other_content, replace, upsert,
 };
 use crate::destination::Destination;
 use crate::failpoint::failpoint;
@@ -59,16 +59,17 @@ pub enum Outcome {
 /// When nothing could be committed: the rows were interrupted, or Postgres is away.
 pub async fn load(
     pool: &Pool,
-    token: Uuid,
+    watch: &Watch,
     opened: Opened<'_>,
     rows: Rows<'_>,
     content: impl FnOnce() -> Option<Content>,
     clock_skew: Duration,
 ) -> Result<Outcome, Error> {
     let mut connection = pool.lend().await?;
-    let done = see_through(&mut connection, token, opened, rows, content, clock_skew).await;
+    let work = see_through(&mut connection, watch, opened, rows, content, clock_skew);
+    let done = watch.unless_lost(work).await;
     if matches!(done, Ok(Outcome::Decided(_))) {
-        connection.give_back();
+        watch.end(connection).await;
     }
     match done {
         Err(Error::Postgres(error)) => match Error::from(error) {
@@ -96,7 +97,7 @@ enum Step {
 
 async fn see_through(
     connection: &mut PgConnection,
-    token: Uuid,
+    watch: &Watch,
     opened: Opened<'_>,
     mut rows: Rows<'_>,
     content: impl FnOnce() -> Option<Content>,
@@ -112,7 +113,7 @@ async fn see_through(
     } else {
         let step = transaction(
             connection,
-            token,
+            watch,
             opened,
             &mut rows,
             &mut content,
@@ -131,13 +132,13 @@ async fn see_through(
         .take()
         .and_then(|content| content())
         .ok_or(Error::Interrupted)?;
-    without_rows(connection, token, opened, content, clock_skew).await
+    without_rows(connection, watch, opened, content, clock_skew).await
 }
 
 /// A file whose rows are not wanted has been read to its end: gives it the verdict that keeps them out.
 async fn without_rows(
     connection: &mut PgConnection,
-    token: Uuid,
+    watch: &Watch,
     opened: Opened<'_>,
     content: Content,
     clock_skew: Duration,
@@ -150,8 +151,8 @@ async fn without_rows(
     } = opened;
     let (producer, job) = (file.key.producer(), file.key.job());
     let mut transaction = connection.begin().await?;
-    let now = begin(&mut transaction).await?;
-    if verdict::lock(&mut transaction, token, &[file.id])
+    let now = begin(&mut transaction, watch).await?;
+    if verdict::lock(&mut transaction, watch.token, &[file.id])
         .await?
         .is_empty()
     {
@@ -173,7 +174,7 @@ async fn without_rows(
             return Ok(Outcome::Unfit(other_content()));
         }
         let verdict = Verdict::read(file.id, State::Duplicate, content);
-        return commit(transaction, token, verdict).await;
+        return commit(transaction, watch.token, verdict).await;
     }
     let still = matches!(header.mode, Mode::Replace { .. })
         && lock_job(&mut transaction, producer, job).await?
@@ -193,7 +194,7 @@ async fn without_rows(
     pause::end(&mut transaction, &[(producer, job)]).await?;
     commit(
         transaction,
-        token,
+        watch.token,
         Verdict::read(file.id, State::Superseded, content),
     )
     .await
@@ -201,7 +202,7 @@ async fn without_rows(
 
 async fn transaction(
     connection: &mut PgConnection,
-    token: Uuid,
+    watch: &Watch,
     opened: Opened<'_>,
     rows: &mut Rows<'_>,
     content: &mut Option<impl FnOnce() -> Option<Content>>,
@@ -215,8 +216,8 @@ async fn transaction(
     } = opened;
     let (producer, job) = (file.key.producer(), file.key.job());
     let mut transaction = connection.begin().await?;
-    let now = begin(&mut transaction).await?;
-    if verdict::lock(&mut transaction, token, &[file.id])
+    let now = begin(&mut transaction, watch).await?;
+    if verdict::lock(&mut transaction, watch.token, &[file.id])
         .await?
         .is_empty()
     {
@@ -238,6 +239,7 @@ async fn transaction(
         job,
         destination,
         header,
+        watch,
     };
     match &header.mode {
         Mode::Append => {
@@ -270,7 +272,7 @@ async fn transaction(
     pause::end(&mut transaction, &[(producer, job)]).await?;
     commit(
         transaction,
-        token,
+        watch.token,
         Verdict::read(file.id, State::Loaded, content),
     )
     .await

@@ -31,7 +31,14 @@ pub(super) async fn load(
         format!("CREATE TEMP TABLE nightdrop_stage ON COMMIT DROP AS SELECT {columns} FROM {name} WITH NO DATA"),
     )
     .await?;
-    copy::copy(transaction, "pg_temp.nightdrop_stage", &columns, rows).await?;
+    copy::copy(
+        transaction,
+        "pg_temp.nightdrop_stage",
+        &columns,
+        rows,
+        target.watch,
+    )
+    .await?;
     let repeated = sqlx::query(AssertSqlSafe(format!(
         "SELECT DISTINCT _file FROM (SELECT _file FROM pg_temp.nightdrop_stage GROUP BY _file, {key} HAVING count(*) > 1) r"
     )))

@@ -15,6 +15,8 @@ pub enum Hold {
     Sent(usize),
     /// Once one connection has received so many bytes.
     Received(usize),
+    /// Whatever comes, either way, of every connection: the network is cut, and nobody is told.
+    All,
 }
 
 pub struct Gate {
@@ -128,6 +130,7 @@ impl Shared {
             Some(Hold::Request(text)) => sent && first_line(bytes).contains(text),
             Some(Hold::Sent(limit)) => sent && passed >= *limit,
             Some(Hold::Received(limit)) => !sent && passed >= *limit,
+            Some(Hold::All) => true,
             None => false,
         };
         if held {

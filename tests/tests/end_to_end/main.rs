@@ -10,6 +10,7 @@
 mod bystanders;
 mod crashes;
 mod gate;
+mod hangs;
 mod hostile;
 mod kills;
 mod large;
