@@ -1,5 +1,7 @@
 //! Deletes from the bucket what a fresh read of the ledger says is safe, in bulk, for as long as it takes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use nightdrop_bucket::Error as BucketError;
 use nightdrop_schema::Key;
 
@@ -45,14 +47,19 @@ pub async fn pass(consumer: &Consumer) -> Result<usize, Error> {
         return Ok(0);
     }
     failpoint("delete: ledger read");
-    let keys: Vec<Key> = objects.iter().map(|object| object.key.clone()).collect();
+    // Two sightings of one key are one object: MinIO has no proper answer for a key that is named twice.
+    let keys: BTreeSet<&Key> = objects.iter().map(|object| &object.key).collect();
+    let keys: Vec<Key> = keys.into_iter().cloned().collect();
     let answers = consumer.bucket.delete(&keys).await?;
     failpoint("delete: answered");
     let (mut gone, mut refused) = (Vec::with_capacity(objects.len()), Vec::new());
-    for (object, answer) in objects.iter().zip(answers) {
-        match answer {
-            Ok(()) => gone.push(object.id),
-            Err(error) => {
+    let answers: BTreeMap<&Key, _> = keys.iter().zip(answers).collect();
+    for object in &objects {
+        match answers.get(&object.key) {
+            // Never: every key that was asked for has its answer. What has none is deleted next time.
+            None => {}
+            Some(Ok(())) => gone.push(object.id),
+            Some(Err(error)) => {
                 tracing::warn!(key = %object.key, %error, "loaded, but not deleted yet: it is tried again");
                 refused.push(object.id);
             }
