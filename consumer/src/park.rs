@@ -84,6 +84,10 @@ pub async fn decide(
     let ids: Vec<i64> = bad.iter().map(|(id, ..)| *id).collect();
     let beyond = limited(beyond(&mut transaction, &ids, room.quota)).await?;
     for (id, reason, stored) in bad {
+        if stored.len() as u64 > room.up_to {
+            verdicts.push(too_large(id, &reason, stored.len() as u64));
+            continue;
+        }
         if let Some(taken) = beyond.get(&id) {
             verdicts.push(no_room(id, &reason, *taken, room));
             continue;
@@ -123,14 +127,7 @@ pub async fn park(
         return decide(pool, token, vec![parked], Vec::new(), room).await;
     }
     if file.size > room.up_to {
-        let sentence = format!(
-            "{}; its {} bytes are too many to park: it stays in the bucket",
-            reason.sentence, file.size
-        );
-        let held = Verdict {
-            state: State::Held,
-            ..Verdict::because(file.id, Reason { sentence, ..reason })
-        };
+        let held = too_large(file.id, &reason, file.size);
         return decide(pool, token, vec![held], Vec::new(), room).await;
     }
     let mut transaction = pool.begin().await?;
@@ -167,6 +164,18 @@ pub async fn park(
     limited(transaction.commit()).await?;
     failpoint("park: committed");
     Ok(Tally::of(&verdicts))
+}
+
+/// It stays in the bucket until a person has looked.
+fn too_large(file: i64, reason: &Reason, size: u64) -> Verdict {
+    let sentence = format!(
+        "{}; its {size} bytes are too many to park: it stays in the bucket",
+        reason.sentence
+    );
+    Verdict {
+        state: State::Held,
+        ..Verdict::because(file, Reason::new(reason.cause, sentence))
+    }
 }
 
 /// It stays in the bucket until there is room; then it is looked at again.
