@@ -169,7 +169,13 @@ impl Storm {
             let harms = timeline
                 .iter()
                 .filter(|(_, what)| what.contains(" killed") || what.contains(" stopped"));
-            eprintln!("{:?}: {} kills and stops", self.elapsed(), harms.count());
+            let at = |phase: &str| timeline.iter().find(|(_, what)| what == phase);
+            eprintln!(
+                "{} kills and stops; calm after {:?}, all loaded after {:?}",
+                harms.count(),
+                at("calm").map(|(when, _)| *when),
+                at("settled").map(|(when, _)| *when)
+            );
             return;
         }
         eprintln!("\nThe storm, seed {}:", self.seed);
