@@ -40,3 +40,7 @@ COMMENT ON TABLE nightdrop.retired IS 'The earlier lives of retired jobs, and th
 DROP INDEX nightdrop.file_to_delete;
 CREATE INDEX file_to_delete ON nightdrop.file (decided_at, id)
     WHERE gone_at IS NULL AND state IN ('loaded', 'superseded', 'duplicate', 'parked', 'noted', 'dropped');
+
+-- Which newer `replace` covers an older one, so that the older may leave the history.
+CREATE INDEX file_replaced ON nightdrop.file (producer, job, range_column, range_from)
+    WHERE state = 'loaded' AND mode = 'replace';

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::consumer::Consumer;
 use crate::remedy::Remedy;
-use crate::{health, ledger, migrate, once, parked, retire, run, status};
+use crate::{explain, health, ledger, migrate, once, parked, retire, run, status};
 
 /// Loads result files from a bucket into a reporting Postgres, each exactly once.
 #[derive(Debug, Parser)]
@@ -47,6 +47,14 @@ enum Verb {
     /// What is not in the reports, parked or held: look at it, try it again, give it up
     #[command(subcommand)]
     Parked(parked::Verb),
+    /// Say where a result is and what to do: by its key or a part of it, run id, `_file`, or producer/job
+    Explain {
+        /// What to look for
+        what: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Forget a job's table, mode and key: its next result settles them anew
     Retire {
         /// Whose
@@ -98,9 +106,11 @@ fn start(cli: &Cli) -> Result<Consumer, Failure> {
     let config: Config = config::load(path).map_err(|error| (Code::Config, error.to_string()))?;
     let stop = match cli.verb {
         Verb::Run | Verb::Once => shutdown::on_signal(),
-        Verb::Migrate { .. } | Verb::Status { .. } | Verb::Parked(_) | Verb::Retire { .. } => {
-            CancellationToken::new()
-        }
+        Verb::Migrate { .. }
+        | Verb::Status { .. }
+        | Verb::Parked(_)
+        | Verb::Explain { .. }
+        | Verb::Retire { .. } => CancellationToken::new(),
     };
     Consumer::new(config, stop)
         .map_err(|error| (Code::Config, format!("{}: {error}", path.display())))
@@ -117,6 +127,7 @@ async fn verb(verb: &Verb, consumer: Arc<Consumer>) -> Result<(), Failure> {
         Verb::Migrate { print } => migrations(&consumer, *print).await,
         Verb::Status { json } => look(&consumer, *json).await,
         Verb::Parked(verb) => return about_parked(verb, &consumer).await,
+        Verb::Explain { what, json } => find(&consumer, what, *json).await,
         Verb::Retire { producer, job } => return end_life(&consumer, producer, job).await,
     };
     match ended {
@@ -181,6 +192,24 @@ async fn look(consumer: &Consumer, json: bool) -> Result<String, once::Error> {
         return Ok(serde_json::to_string_pretty(&summary).unwrap_or_default() + "\n");
     }
     Ok(status::render(&summary, chrono::Utc::now()))
+}
+
+/// Where something is, as a page, or as JSON.
+async fn find(consumer: &Consumer, what: &str, json: bool) -> Result<String, once::Error> {
+    migrate::at_start(consumer.pool(), false).await?;
+    let site = explain::Site {
+        bucket: &consumer.bucket.to_string(),
+        delete_after: consumer.config.bucket.delete_after,
+        history: consumer.config.keep.history,
+    };
+    let explanation = explain::explain(consumer.pool(), what, site)
+        .await
+        .map_err(migrate::Error::Unavailable)?;
+    if json {
+        // Plain data, too.
+        return Ok(serde_json::to_string_pretty(&explanation).unwrap_or_default() + "\n");
+    }
+    Ok(format!("{explanation}\n"))
 }
 
 /// Retires a job, and tells what was done.

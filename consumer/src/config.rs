@@ -287,12 +287,21 @@ impl Default for Breaker {
 #[serde(deny_unknown_fields, default)]
 pub struct Keep {
     /// Decided files older than this leave the ledger; what was loaded is remembered by run and hash, for good.
-    #[serde(with = "units::duration")]
+    /// At least an hour: what a LIST that is under way still shows must be known.
+    #[serde(deserialize_with = "history")]
     pub history: Duration,
     /// Files parked for longer raise an alarm (a line at `error` each hour, and in `status`); they are never dropped
     /// by themselves.
     #[serde(with = "units::duration")]
     pub parked: Duration,
+}
+
+fn history<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let history: Duration = units::duration::deserialize(from)?;
+    if history < Duration::from_hours(1) {
+        return Err(serde::de::Error::custom("history is kept for at least 1h"));
+    }
+    Ok(history)
 }
 
 impl Default for Keep {

@@ -42,7 +42,8 @@ impl Error {
 /// When the bucket or Postgres is away: what was deleted is deleted once more later, which does no harm.
 pub async fn pass(consumer: &Consumer) -> Result<usize, Error> {
     let mut transaction = consumer.pool().begin().await?;
-    let objects = limited(decided(&mut transaction, LIMIT)).await?;
+    let after = consumer.config.bucket.delete_after;
+    let objects = limited(decided(&mut transaction, LIMIT, after)).await?;
     if objects.is_empty() {
         return Ok(0);
     }

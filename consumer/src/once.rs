@@ -11,7 +11,7 @@ use crate::ledger::summary;
 use crate::ledger::verdict::Tally;
 use crate::poll::Cursor;
 use crate::remedy::Remedy;
-use crate::{delete, lane, load as loading, migrate, park, poll};
+use crate::{delete, keep, lane, load as loading, migrate, park, poll};
 
 /// How often to look whether another consumer's claims have come free.
 const LOOK: Duration = Duration::from_millis(200);
@@ -94,9 +94,11 @@ pub async fn once(consumer: &Consumer) -> Result<Tally, Error> {
         if consumer.stop.is_cancelled()
             || (polled.whole && polled.released == 0 && (polled.new == 0 || only_missing))
         {
-            return Ok(consumer.tally());
+            break;
         }
     }
+    keep::a_little(consumer).await.map_err(lane::Error::from)?;
+    Ok(consumer.tally())
 }
 
 async fn load(consumer: &Consumer) -> Result<(), Error> {

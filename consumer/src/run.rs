@@ -10,7 +10,7 @@ use crate::consumer::Consumer;
 use crate::ledger::claim::Lane;
 use crate::poll::Cursor;
 use crate::remedy::Remedy;
-use crate::{delete, lane, migrate, poll};
+use crate::{delete, keep, lane, migrate, poll};
 
 /// Large files at once.
 const STREAMS: usize = 2;
@@ -36,7 +36,8 @@ pub async fn run(consumer: Arc<Consumer>) -> Result<(), migrate::Error> {
         batches(&consumer),
         streams,
         watches(&consumer),
-        deletions(&consumer)
+        deletions(&consumer),
+        forgetting(&consumer)
     );
     // What could not be given back earlier, if Postgres is there.
     if let Err(error) = lane::pay_at_last(&consumer).await {
@@ -254,6 +255,39 @@ async fn deletions(consumer: &Consumer) {
             Err(error) => {
                 tracing::warn!(%error, "nothing was deleted from the bucket; it is tried again");
                 after(error.remedy(), &mut backoff)
+            }
+        };
+        if !rest(consumer, wait).await {
+            return;
+        }
+    }
+}
+
+/// Prunes old history, without haste: nobody waits for it.
+async fn forgetting(consumer: &Consumer) {
+    let mut backoff = Backoff::default();
+    let mut mark = None;
+    while !consumer.stop.is_cancelled() {
+        let done = tokio::select! {
+            () = consumer.stop.cancelled() => return,
+            done = keep::pass(consumer, mark) => done,
+        };
+        let wait = match done {
+            Ok(next) => {
+                backoff.reset();
+                mark = next;
+                if mark.is_some() {
+                    keep::PAUSE
+                } else {
+                    keep::SWEEP
+                }
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = crate::sqlstate::sentence(&error),
+                    "old history was not pruned this time; it is tried again"
+                );
+                after(crate::sqlstate::remedy(&error).for_everyone(), &mut backoff)
             }
         };
         if !rest(consumer, wait).await {

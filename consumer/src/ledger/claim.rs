@@ -218,6 +218,9 @@ pub async fn send_to_stream(pool: &Pool, token: Uuid, files: &[i64]) -> Result<(
     .map(drop)
 }
 
+/// Further back there is no calendar: what is taken from the clock is no longer than this.
+pub(super) const CALENDAR: Duration = Duration::from_hours(24 * 365 * 1000);
+
 pub(super) fn interval(duration: Duration) -> PgInterval {
     PgInterval {
         months: 0,

@@ -1,7 +1,11 @@
 //! Which objects may be deleted from the bucket, by a fresh read of the ledger each time.
 
+use std::time::Duration;
+
 use nightdrop_schema::Key;
 use sqlx::{PgTransaction, Row};
+
+use super::claim::{CALENDAR, interval};
 
 /// An object whose content is safe in Postgres, or proven not to be needed.
 #[derive(Debug)]
@@ -14,25 +18,29 @@ pub struct Decided {
 
 /// At most `limit` objects to delete, their rows locked, so that no two consumers delete the same.
 ///
-/// A key that is seen again, with content that nobody has read yet, is not among them.
+/// Each was decided longer than `after` ago. A key that is seen again, with content that nobody has read yet
+/// or that was decided since, is not among them: a DELETE takes whatever lies there.
 ///
 /// # Errors
 /// When Postgres refuses or is away.
 pub async fn decided(
     transaction: &mut PgTransaction<'_>,
     limit: i64,
+    after: Duration,
 ) -> Result<Vec<Decided>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT f.id, f.key FROM nightdrop.file f
-         WHERE f.gone_at IS NULL
+         WHERE f.gone_at IS NULL AND f.decided_at <= now() - $2
            AND f.state IN ('loaded', 'superseded', 'duplicate', 'parked', 'noted', 'dropped')
            AND (f.retry_at IS NULL OR f.retry_at <= now())
            AND NOT EXISTS (SELECT FROM nightdrop.file other
                            WHERE other.key = f.key AND other.gone_at IS NULL
-                             AND other.state IN ('waiting', 'held') AND NOT other.kept)
-         ORDER BY f.id LIMIT $1 FOR UPDATE SKIP LOCKED",
+                             AND ((other.state IN ('waiting', 'held') AND NOT other.kept)
+                                  OR other.decided_at > now() - $2))
+         ORDER BY f.decided_at, f.id LIMIT $1 FOR UPDATE SKIP LOCKED",
     )
     .bind(limit)
+    .bind(interval(after.min(CALENDAR)))
     .fetch_all(&mut **transaction)
     .await?;
     rows.iter()

@@ -3,10 +3,12 @@
 
 pub mod claim;
 pub mod deletion;
+pub mod history;
 pub mod life;
 pub mod parked;
 pub mod pause;
 pub mod pick;
+pub mod prune;
 pub mod reason;
 pub mod redrive;
 pub mod sighting;

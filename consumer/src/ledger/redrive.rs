@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::Row;
 
-use super::claim::interval;
+use super::claim::{CALENDAR, interval};
 use super::verdict::VERSION;
 use crate::pool::Pool;
 
@@ -110,13 +110,11 @@ pub struct Overdue {
 /// # Errors
 /// When Postgres is away.
 pub async fn overdue(pool: &Pool, keep: Duration) -> Result<Option<Overdue>, sqlx::Error> {
-    // Further back there is no calendar.
-    let keep = keep.min(Duration::from_hours(24 * 365 * 1000));
     let row = sqlx::query(
         "SELECT count(*) AS files, coalesce(sum(size), 0)::bigint AS bytes, min(decided_at) AS since
          FROM nightdrop.file WHERE state = 'parked' AND decided_at < now() - $1",
     )
-    .bind(interval(keep))
+    .bind(interval(keep.min(CALENDAR)))
     .fetch_one(pool)
     .await?;
     let since: Option<DateTime<Utc>> = row.try_get("since")?;

@@ -93,7 +93,8 @@ pub async fn lock(
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// The hashes of those runs that are loaded already.
+/// The hashes of those runs that are loaded already, pruned ones among them: one statement sees a run that
+/// is being pruned in one of the two.
 ///
 /// # Errors
 /// When Postgres refuses or is away.
@@ -102,10 +103,12 @@ pub async fn loaded(
     runs: &[(Producer, RunId)],
 ) -> Result<HashMap<(Producer, RunId), Vec<u8>>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT wanted.at, f.body_hash
+        "SELECT wanted.at, coalesce(f.body_hash, s.body_hash)
          FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS wanted (producer, run_id, at)
-         JOIN nightdrop.file f
-           ON f.producer = wanted.producer AND f.run_id = wanted.run_id AND f.state = 'loaded'",
+         LEFT JOIN nightdrop.file f
+           ON f.producer = wanted.producer AND f.run_id = wanted.run_id AND f.state = 'loaded'
+         LEFT JOIN nightdrop.seen s ON s.producer = wanted.producer AND s.run_id = wanted.run_id
+         WHERE coalesce(f.body_hash, s.body_hash) IS NOT NULL",
     )
     .bind(
         runs.iter()
@@ -313,9 +316,38 @@ pub async fn write(
     .bind(VERSION)
     .fetch_one(&mut **transaction)
     .await?;
-    if usize::try_from(done) == Ok(verdicts.len()) {
-        Ok(())
-    } else {
+    if usize::try_from(done) != Ok(verdicts.len()) {
+        return Err(sqlx::Error::RowNotFound);
+    }
+    not_seen(transaction, verdicts).await
+}
+
+/// The unique index knows nothing of a run that another consumer loaded after we looked, and that was
+/// pruned since. Only a look after the rows are written finds it for certain: as long as the other's row is
+/// there, or is being pruned, they wait for it.
+async fn not_seen(
+    transaction: &mut PgTransaction<'_>,
+    verdicts: &[Verdict],
+) -> Result<(), sqlx::Error> {
+    let loaded: Vec<i64> = verdicts
+        .iter()
+        .filter(|verdict| verdict.state == State::Loaded)
+        .map(|verdict| verdict.file)
+        .collect();
+    if loaded.is_empty() {
+        return Ok(());
+    }
+    let seen: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM nightdrop.file f JOIN nightdrop.seen s USING (producer, run_id)
+                        WHERE f.id = ANY($1))",
+    )
+    .bind(loaded)
+    .fetch_one(&mut **transaction)
+    .await?;
+    if seen {
+        // As when another consumer took a file over: the next look finds a duplicate.
         Err(sqlx::Error::RowNotFound)
+    } else {
+        Ok(())
     }
 }

@@ -9,9 +9,11 @@
 
 mod bystanders;
 mod crashes;
+mod explain;
 mod gate;
 mod hangs;
 mod hostile;
+mod keep;
 mod kills;
 mod large;
 mod loading;

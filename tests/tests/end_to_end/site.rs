@@ -28,6 +28,8 @@ pub struct Site {
     pool: PgPool,
     producers: Mutex<HashMap<String, Keys>>,
     extra: String,
+    /// More for the configuration's `[bucket]`.
+    pub in_bucket: String,
     /// The consumer's way to the bucket, where it isn't the direct one.
     pub endpoint: Option<String>,
     /// The consumer's way to Postgres, where it isn't the direct one.
@@ -70,6 +72,7 @@ impl Site {
             pool,
             producers: Mutex::default(),
             extra: String::new(),
+            in_bucket: String::new(),
             endpoint: None,
             database_url: None,
         }
@@ -89,11 +92,12 @@ impl Site {
             self.secret("pg", &self.database.password),
         );
         let mut text = format!(
-            "[bucket]\nurl = \"{}\"\nendpoint = \"{}\"\nregion = \"{}\"\naccess_key = \"{access}\"\nsecret_key = \"{secret}\"\n\n\
+            "[bucket]\nurl = \"{}\"\nendpoint = \"{}\"\nregion = \"{}\"\naccess_key = \"{access}\"\nsecret_key = \"{secret}\"\n{}\n\
              [postgres]\nurl = \"{}\"\npassword = \"{password}\"\n\n",
             self.inbox.url(),
             self.endpoint.as_ref().unwrap_or(&self.inbox.endpoint),
             self.inbox.region,
+            self.in_bucket,
             self.database_url.as_ref().unwrap_or(&self.database.url),
         );
         if !self.extra.contains("[poll]") {

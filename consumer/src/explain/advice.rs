@@ -1,0 +1,64 @@
+//! What helps a file that is not in the reports, by what keeps it out.
+
+use crate::ledger::reason::Cause;
+
+/// What to do about a parked or held file. Its own sentence says what is wrong; this says which way out
+/// there is. A cause that this version doesn't know has none but a person's look.
+pub(super) fn advice(cause: Option<Cause>, file: i64, producer: &str, job: &str) -> String {
+    let retry = format!("`nightdrop-consumer parked retry {file}`");
+    let drop = format!("`nightdrop-consumer parked drop {file}`");
+    match cause {
+        Some(
+            Cause::Truncated
+            | Cause::Syntax
+            | Cause::Contract
+            | Cause::TooLarge
+            | Cause::Undecodable
+            | Cause::RepeatedKey
+            | Cause::TooWide,
+        ) => format!(
+            "this file will never load as it is: have the producer run {job} again, then {drop}"
+        ),
+        Some(Cause::UnknownVersion) => {
+            "it loads by itself once a consumer that knows its type is at work".to_owned()
+        }
+        Some(Cause::Future) => {
+            "it loads by itself once Postgres's clock has come to its time".to_owned()
+        }
+        Some(Cause::RunReused) => format!(
+            "compare the two (`nightdrop-consumer parked export {file}`); if this one is wanted too, have the producer run {job} again, under an id of its own; then {drop}"
+        ),
+        Some(Cause::ChangedMode | Cause::ChangedKey | Cause::ChangedType) => format!(
+            "if the change is meant: `nightdrop-consumer retire {producer} {job}`, then {retry}; if not, mend the job's query, then {drop}"
+        ),
+        Some(Cause::ColumnUnknown) => format!("once the table has the column: {retry}"),
+        Some(Cause::PartialOverlap) => format!(
+            "what newer results left of it has to come anew: have the producer run {job} again for that part, then {drop}"
+        ),
+        Some(Cause::Refused) => {
+            format!("once the table takes it: {retry}; if it never should: {drop}")
+        }
+        Some(Cause::Deadly) => format!(
+            "look at the consumers' logs of that time; with more memory, or a newer version: {retry}"
+        ),
+        Some(Cause::Key) => {
+            "it is no result as it is named: put it again under a right key, and delete this one from the bucket"
+                .to_owned()
+        }
+        Some(Cause::Unreadable) => {
+            format!("give the reader's key the right to get it; it is tried again by itself, or now: {retry}")
+        }
+        Some(Cause::QuotaParked) => format!(
+            "it comes back by itself once {producer} has room: see `nightdrop-consumer parked list --producer {producer}`, or raise [quota] parked"
+        ),
+        Some(Cause::QuotaTables) => {
+            format!("retire a job of {producer}, or raise [quota] tables; then {retry}")
+        }
+        Some(Cause::QuotaColumns) => format!(
+            "raise [quota] new_columns if they are meant; then {retry}; if not: {drop}"
+        ),
+        Some(Cause::Gone | Cause::Replaced | Cause::Probe | Cause::Failed) | None => {
+            format!("once what is wrong is mended: {retry}; if it is not wanted: {drop}")
+        }
+    }
+}

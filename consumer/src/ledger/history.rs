@@ -1,0 +1,439 @@
+//! What `explain` reads: the sightings of one result and what stands around them, or one job.
+
+use chrono::{DateTime, Utc};
+use nightdrop_schema::{Job, Key, Producer, RunId};
+use serde::Serialize;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use crate::pool::Pool;
+
+/// So many sightings are shown at most.
+pub const LIMIT: i64 = 50;
+
+/// One sighting of an object, as the ledger has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sighting {
+    /// Its row, and the `_file` of its rows.
+    pub file: i64,
+    /// Its key in the bucket.
+    pub key: String,
+    /// Whose; none for a key outside the grammar.
+    pub producer: Option<String>,
+    /// Which job's.
+    pub job: Option<String>,
+    /// Which run.
+    pub run: Option<String>,
+    /// The instant that it is as of.
+    pub as_of: Option<DateTime<Utc>>,
+    /// Where it is.
+    pub state: String,
+    /// Whether it is one of the large ones, which go one by one.
+    pub streamed: bool,
+    /// Claims that ended, or may end, without a verdict.
+    pub attempts: i16,
+    /// Whether a claim is open.
+    pub claimed: bool,
+    /// Who claimed it last.
+    pub worker: Option<String>,
+    /// When.
+    pub claimed_at: Option<DateTime<Utc>>,
+    /// How long it is the worker's at least.
+    pub lease_until: Option<DateTime<Utc>>,
+    /// When it, or its DELETE, is tried again.
+    pub retry_at: Option<DateTime<Utc>>,
+    /// How many rows are in it, once it has been read.
+    pub rows: Option<i64>,
+    /// `append`, `replace` or `upsert`, once it has been read.
+    pub mode: Option<String>,
+    /// A short name for what is wrong, or what was noted.
+    pub reason: Option<String>,
+    /// The sentence that goes with it.
+    pub error: Option<String>,
+    /// Whether its bytes are kept in Postgres.
+    pub kept: bool,
+    /// When a LIST showed it first.
+    pub listed_at: DateTime<Utc>,
+    /// When it came to its state, but for `waiting`.
+    pub decided_at: Option<DateTime<Utc>>,
+    /// When it was known to be no longer in the bucket.
+    pub gone_at: Option<DateTime<Utc>>,
+}
+
+/// Which sightings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// The row, and with it those of the same run.
+    File(i64),
+    /// All of a run.
+    Run(RunId),
+    /// All of a key, and of the key's run.
+    Key(Box<Key>),
+    /// All of a key that is none by our grammar, or of all keys with this in them.
+    Part(String),
+}
+
+/// Finds them, newest first. Only what waits or is loaded has an index to be found by: this reads the
+/// ledger from end to end.
+///
+/// # Errors
+/// When Postgres is away.
+pub async fn sightings(pool: &Pool, wanted: &Wanted) -> Result<Vec<Sighting>, sqlx::Error> {
+    let (file, producer, run, key, part) = match wanted {
+        Wanted::File(file) => (Some(*file), None, None, None, None),
+        Wanted::Run(run) => (None, None, Some(*run.as_uuid()), None, None),
+        Wanted::Key(key) => (
+            None,
+            Some(key.producer().as_str()),
+            Some(*key.run().as_uuid()),
+            Some(key.to_string()),
+            None,
+        ),
+        Wanted::Part(part) => (None, None, None, None, Some(part.as_str())),
+    };
+    sqlx::query(
+        "SELECT f.*, f.run_id::text AS run, f.token IS NOT NULL AS claimed FROM nightdrop.file f
+         WHERE f.id = $1
+            OR (f.producer, f.run_id) = (SELECT producer, run_id FROM nightdrop.file WHERE id = $1)
+            OR (f.run_id = $3 AND f.producer = coalesce($2, f.producer))
+            OR f.key = $4
+            OR position($5 IN f.key) > 0
+         ORDER BY f.id DESC LIMIT $6",
+    )
+    .bind(file)
+    .bind(producer)
+    .bind(run)
+    .bind(key)
+    .bind(part)
+    .bind(LIMIT)
+    .fetch_all(pool)
+    .await?
+    .iter()
+    .map(sighting)
+    .collect()
+}
+
+fn sighting(row: &PgRow) -> Result<Sighting, sqlx::Error> {
+    Ok(Sighting {
+        file: row.try_get("id")?,
+        key: row.try_get("key")?,
+        producer: row.try_get("producer")?,
+        job: row.try_get("job")?,
+        run: row.try_get("run")?,
+        as_of: row.try_get("as_of")?,
+        state: row.try_get("state")?,
+        streamed: row.try_get("streamed")?,
+        attempts: row.try_get("attempts")?,
+        claimed: row.try_get("claimed")?,
+        worker: row.try_get("worker")?,
+        claimed_at: row.try_get("claimed_at")?,
+        lease_until: row.try_get("lease_until")?,
+        retry_at: row.try_get("retry_at")?,
+        rows: row.try_get("row_count")?,
+        mode: row.try_get("mode")?,
+        reason: row.try_get("reason")?,
+        error: row.try_get("error")?,
+        kept: row.try_get("kept")?,
+        listed_at: row.try_get("listed_at")?,
+        decided_at: row.try_get("decided_at")?,
+        gone_at: row.try_get("gone_at")?,
+    })
+}
+
+/// Another file that a sentence speaks of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Other {
+    /// Its row.
+    pub file: i64,
+    /// When it was loaded; not known once it is pruned.
+    pub loaded_at: Option<DateTime<Utc>>,
+}
+
+/// What stands around a sighting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Around {
+    /// Postgres's clock.
+    pub now: DateTime<Utc>,
+    /// Consumers that are connected to this database.
+    pub consumers: i64,
+    /// Until when its job rests, and for what.
+    pub rests: Option<(DateTime<Utc>, String)>,
+    /// Files of its job that come before it.
+    pub ahead: i64,
+    /// The table that its rows went to, as it is called now.
+    pub table: Option<String>,
+    /// Whether that table is its job's no more.
+    pub retired: bool,
+    /// The file that its run is loaded as.
+    pub loaded: Option<Other>,
+    /// The newest loaded result that covers what it says, or at least touches it.
+    pub newer: Option<Other>,
+}
+
+/// Looks around a sighting.
+///
+/// # Errors
+/// When Postgres is away.
+pub async fn around(pool: &Pool, file: i64) -> Result<Around, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT clock_timestamp() AS now,
+                (SELECT count(DISTINCT application_name) FROM pg_stat_activity
+                 WHERE datname = current_database() AND application_name LIKE 'nightdrop/%'
+                   AND application_name <> current_setting('application_name')) AS consumers,
+                p.until, p.error,
+                (SELECT count(*) FROM nightdrop.file o
+                 WHERE f.state = 'waiting' AND o.state = 'waiting' AND o.producer = f.producer AND o.job = f.job
+                   AND (o.as_of, o.id) < (f.as_of, f.id)) AS ahead,
+                life.*, run.*, newer.*
+         FROM nightdrop.file f
+         LEFT JOIN nightdrop.job j USING (producer, job)
+         LEFT JOIN nightdrop.pause p ON p.producer = f.producer AND p.job = f.job AND p.until > now()
+         LEFT JOIN LATERAL (
+             SELECT table_schema || '.' || table_name AS table_name, retired FROM (
+                 SELECT j.table_schema, j.table_name, false AS retired, NULL::timestamptz AS retired_at
+                 WHERE j.created_at <= coalesce(f.decided_at, 'infinity')
+                 UNION ALL
+                 SELECT r.table_schema, r.table_name, true, r.retired_at FROM nightdrop.retired r
+                 WHERE r.producer = f.producer AND r.job = f.job AND f.decided_at BETWEEN r.created_at AND r.retired_at
+             ) lives ORDER BY retired_at NULLS LAST LIMIT 1) life ON true
+         LEFT JOIN LATERAL (
+             SELECT id AS run_file, decided_at AS run_at FROM nightdrop.file o
+             WHERE o.producer = f.producer AND o.run_id = f.run_id AND o.state = 'loaded'
+             UNION ALL
+             SELECT s.file, NULL FROM nightdrop.seen s WHERE s.producer = f.producer AND s.run_id = f.run_id
+             LIMIT 1) run ON true
+         LEFT JOIN LATERAL (
+             SELECT o.id AS newer_file, o.decided_at AS newer_at FROM nightdrop.file o
+             WHERE f.mode = 'replace' AND o.mode = 'replace' AND o.producer = f.producer AND o.job = f.job
+               AND o.state = 'loaded' AND (o.as_of, o.id) > (f.as_of, f.id)
+               AND (o.range_column IS NULL OR (o.range_from < f.range_to AND o.range_to > f.range_from))
+               AND (j.created_at IS NULL OR (o.decided_at >= j.created_at) = (f.decided_at >= j.created_at))
+             ORDER BY o.as_of DESC, o.id DESC LIMIT 1) newer ON true
+         WHERE f.id = $1",
+    )
+    .bind(file)
+    .fetch_one(pool)
+    .await?;
+    let until: Option<DateTime<Utc>> = row.try_get("until")?;
+    let error: Option<String> = row.try_get("error")?;
+    let other = |file: &str, at: &str| -> Result<Option<Other>, sqlx::Error> {
+        let loaded_at = row.try_get(at)?;
+        let file: Option<i64> = row.try_get(file)?;
+        Ok(file.map(|file| Other { file, loaded_at }))
+    };
+    Ok(Around {
+        now: row.try_get("now")?,
+        consumers: row.try_get("consumers")?,
+        rests: until.zip(error),
+        ahead: row.try_get("ahead")?,
+        table: row.try_get("table_name")?,
+        retired: row.try_get::<Option<bool>, _>("retired")?.unwrap_or(false),
+        loaded: other("run_file", "run_at")?,
+        newer: other("newer_file", "newer_at")?,
+    })
+}
+
+/// A loaded run that was pruned from the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pruned {
+    /// Whose.
+    pub producer: String,
+    /// Which run.
+    pub run: String,
+    /// The `_file` of its rows.
+    pub file: i64,
+}
+
+/// Looks for the wanted among what was pruned.
+///
+/// # Errors
+/// When Postgres is away.
+pub async fn pruned(pool: &Pool, wanted: &Wanted) -> Result<Option<Pruned>, sqlx::Error> {
+    let (file, producer, run) = match wanted {
+        Wanted::File(file) => (Some(*file), None, None),
+        Wanted::Run(run) => (None, None, Some(*run.as_uuid())),
+        Wanted::Key(key) => (
+            None,
+            Some(key.producer().as_str()),
+            Some(*key.run().as_uuid()),
+        ),
+        Wanted::Part(_) => return Ok(None),
+    };
+    sqlx::query(
+        "SELECT producer, run_id::text, file FROM nightdrop.seen
+         WHERE file = $1 OR (run_id = $3 AND producer = coalesce($2, producer)) LIMIT 1",
+    )
+    .bind(file)
+    .bind(producer)
+    .bind(run)
+    .fetch_optional(pool)
+    .await?
+    .map(|row| {
+        Ok(Pruned {
+            producer: row.try_get(0)?,
+            run: row.try_get(1)?,
+            file: row.try_get(2)?,
+        })
+    })
+    .transpose()
+}
+
+/// A file that a person should look at, or that told of a failed run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// Its row.
+    pub file: i64,
+    /// `parked`, `held` or `noted`.
+    pub state: String,
+    /// A short name to group by.
+    pub reason: String,
+    /// The sentence.
+    pub error: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}
+
+/// The newest result of a job that is in the reports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Newest {
+    /// Its row.
+    pub file: i64,
+    /// The instant that it is as of.
+    pub as_of: DateTime<Utc>,
+    /// When it was loaded.
+    pub loaded_at: DateTime<Utc>,
+    /// By when it promised the next one.
+    pub next_by: Option<DateTime<Utc>>,
+}
+
+/// One job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JobLook {
+    /// Postgres's clock.
+    pub now: DateTime<Utc>,
+    /// Consumers that are connected to this database.
+    pub consumers: i64,
+    /// Files of it in the ledger, whatever became of them.
+    pub files: i64,
+    /// Its table, once it has one.
+    pub table: Option<String>,
+    /// Its mode, likewise.
+    pub mode: Option<String>,
+    /// Where the rows of its last ended life are, and when it was retired.
+    pub retired: Option<(String, DateTime<Utc>)>,
+    /// Until when it rests, and for what.
+    pub rests: Option<(DateTime<Utc>, String)>,
+    /// The newest result.
+    pub newest: Option<Newest>,
+    /// Files that wait.
+    pub waiting: i64,
+    /// Those of them that some consumer has claimed.
+    pub claimed: i64,
+    /// Files parked.
+    pub parked: i64,
+    /// Files held.
+    pub held: i64,
+    /// The last file that is parked or held, or told of a failed run.
+    pub trouble: Option<Trouble>,
+}
+
+/// Looks at a job.
+///
+/// # Errors
+/// When Postgres is away.
+pub async fn job(pool: &Pool, producer: &Producer, job: &Job) -> Result<JobLook, sqlx::Error> {
+    let row = sqlx::query(
+        "WITH mine AS MATERIALIZED (
+             SELECT id, state, reason, error, as_of, decided_at, next_by, lease_until FROM nightdrop.file
+             WHERE producer = $1 AND job = $2
+         ), count AS (
+             SELECT count(*) AS files, count(*) FILTER (WHERE state = 'waiting') AS waiting,
+                    count(*) FILTER (WHERE state = 'waiting' AND lease_until > now()) AS claimed,
+                    count(*) FILTER (WHERE state = 'parked') AS parked,
+                    count(*) FILTER (WHERE state = 'held') AS held
+             FROM mine
+         ), newest AS (
+             SELECT id AS newest, as_of, decided_at AS loaded_at, next_by FROM mine
+             WHERE state = 'loaded' ORDER BY as_of DESC, id DESC LIMIT 1
+         ), trouble AS (
+             SELECT id AS trouble, state, reason, error AS sentence, decided_at AS since FROM mine
+             WHERE state IN ('parked', 'held') OR (state = 'noted' AND reason = 'failed')
+             ORDER BY decided_at DESC, id DESC LIMIT 1
+         ), life AS (
+             SELECT table_schema || '.' || table_name AS table, mode FROM nightdrop.job WHERE producer = $1 AND job = $2
+         ), ended AS (
+             SELECT table_schema || '.' || table_name AS was, retired_at FROM nightdrop.retired
+             WHERE producer = $1 AND job = $2 ORDER BY retired_at DESC LIMIT 1
+         ), rest AS (
+             SELECT until, error FROM nightdrop.pause WHERE producer = $1 AND job = $2 AND until > now()
+         )
+         SELECT clock_timestamp() AS now,
+                (SELECT count(DISTINCT application_name) FROM pg_stat_activity
+                 WHERE datname = current_database() AND application_name LIKE 'nightdrop/%'
+                   AND application_name <> current_setting('application_name')) AS consumers, *
+         FROM count LEFT JOIN newest ON true LEFT JOIN trouble ON true LEFT JOIN life ON true
+              LEFT JOIN ended ON true LEFT JOIN rest ON true",
+    )
+    .bind(producer.as_str())
+    .bind(job.as_str())
+    .fetch_one(pool)
+    .await?;
+    look(&row)
+}
+
+fn look(row: &PgRow) -> Result<JobLook, sqlx::Error> {
+    let newest: Option<i64> = row.try_get("newest")?;
+    let trouble: Option<i64> = row.try_get("trouble")?;
+    let was: Option<String> = row.try_get("was")?;
+    let until: Option<DateTime<Utc>> = row.try_get("until")?;
+    Ok(JobLook {
+        now: row.try_get("now")?,
+        consumers: row.try_get("consumers")?,
+        files: row.try_get("files")?,
+        table: row.try_get("table")?,
+        mode: row.try_get("mode")?,
+        retired: was.zip(row.try_get("retired_at")?),
+        rests: until.zip(row.try_get("error")?),
+        newest: newest
+            .map(|file| {
+                Ok::<_, sqlx::Error>(Newest {
+                    file,
+                    as_of: row.try_get("as_of")?,
+                    loaded_at: row.try_get("loaded_at")?,
+                    next_by: row.try_get("next_by")?,
+                })
+            })
+            .transpose()?,
+        waiting: row.try_get("waiting")?,
+        claimed: row.try_get("claimed")?,
+        parked: row.try_get("parked")?,
+        held: row.try_get("held")?,
+        trouble: trouble
+            .map(|file| {
+                Ok::<_, sqlx::Error>(Trouble {
+                    file,
+                    state: row.try_get("state")?,
+                    reason: row.try_get("reason")?,
+                    error: row
+                        .try_get::<Option<String>, _>("sentence")?
+                        .unwrap_or_default(),
+                    since: row.try_get("since")?,
+                })
+            })
+            .transpose()?,
+    })
+}
+
+/// The jobs of a producer that the ledger knows.
+///
+/// # Errors
+/// When Postgres is away.
+pub async fn jobs_of(pool: &Pool, producer: &Producer) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT job FROM nightdrop.file WHERE producer = $1
+         UNION SELECT job FROM nightdrop.job WHERE producer = $1 ORDER BY 1 LIMIT 20",
+    )
+    .bind(producer.as_str())
+    .fetch_all(pool)
+    .await
+}
