@@ -142,6 +142,19 @@ impl Postgres {
         ))
     }
 
+    /// Another program of this server's release, such as `pg_dump`.
+    ///
+    /// # Errors
+    /// When it isn't there.
+    pub fn program(&self, name: &str) -> Result<PathBuf> {
+        let own = programs()?.join(name);
+        if own.exists() {
+            return Ok(own);
+        }
+        program::find(name, &[])
+            .with_context(|| format!("there is no {name}: `apt-get install postgresql-client`"))
+    }
+
     /// The superuser's way in, for arranging what a test needs and no role of ours may do.
     pub fn superuser(&self) -> &Database {
         &self.superuser

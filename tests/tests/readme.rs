@@ -47,6 +47,7 @@ fn every_link_leads_somewhere() {
         "docs/jobs.md",
         "docs/sources.md",
         "docs/message-format.md",
+        "docs/restore.md",
         "compose/README.md",
         "examples/python/README.md",
     ];

@@ -26,6 +26,7 @@ mod outages;
 mod parking;
 mod process;
 mod redrive;
+mod restore;
 mod retire;
 mod site;
 mod states;
