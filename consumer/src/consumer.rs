@@ -11,11 +11,11 @@ use crate::config::Config;
 use crate::database::{self, Database};
 use crate::destinations::Destinations;
 use crate::fetch::{Fetch, READERS, STORED_KIB};
-use crate::health::Health;
 use crate::ledger::verdict::Tally;
 use crate::park::Room;
 use crate::pool::Pool;
 use crate::release::Rounds;
+use crate::servers::Servers;
 
 /// Rows of one file, in bytes, that a batch takes; a file with more is streamed.
 const WHOLE: usize = 2 * 1024 * 1024;
@@ -35,8 +35,8 @@ pub struct Consumer {
     pub database: Database,
     /// Its name in the ledger.
     pub worker: String,
-    /// What health checks answer.
-    pub health: Health,
+    /// What is known of bucket and Postgres: what health checks answer, and whether they may be asked.
+    pub servers: Servers,
     /// Says when to stop.
     pub stop: CancellationToken,
     /// What is known of report tables, to be asked again at the first doubt.
@@ -85,12 +85,13 @@ impl Consumer {
             whole: WHOLE,
             decoding: Arc::new(Semaphore::new(decoders())),
         };
+        let servers = Servers::new(&config.breaker, chrono::Utc::now());
         Ok(Self {
             config,
             bucket,
             database,
             worker,
-            health: Health::default(),
+            servers,
             stop,
             destinations: Destinations::default(),
             rounds: Rounds::default(),

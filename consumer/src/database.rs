@@ -169,6 +169,16 @@ fn options(
 /// This consumer's name, in the ledger and among Postgres's sessions: host, process, and something
 /// that no other has, for process ids come again.
 pub fn worker_name() -> String {
+    format!(
+        "{}-{}-{:04x}",
+        host(),
+        std::process::id(),
+        rand::random::<u16>()
+    )
+}
+
+/// The name of this machine, as far as it fits into a session's name.
+pub fn host() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host: String = host
         .trim()
@@ -176,14 +186,8 @@ pub fn worker_name() -> String {
         .filter(char::is_ascii_graphic)
         .take(30)
         .collect();
-    let host = if host.is_empty() {
-        "consumer"
-    } else {
-        host.as_str()
-    };
-    format!(
-        "{host}-{}-{:04x}",
-        std::process::id(),
-        rand::random::<u16>()
-    )
+    if host.is_empty() {
+        return "consumer".to_owned();
+    }
+    host
 }

@@ -15,7 +15,6 @@ pub struct Destinations(Mutex<HashMap<(Producer, Job), (Header, Destination)>>);
 
 impl Destinations {
     /// The table for this result: the known one if the result looks like the last, else settled anew.
-    /// `pending` says that one before it is about to be loaded.
     ///
     /// # Errors
     /// As [`destination::settle`].
@@ -25,7 +24,6 @@ impl Destinations {
         producer: &Producer,
         job: &Job,
         header: &Header,
-        pending: bool,
     ) -> Result<Destination, destination::Error> {
         let whose = (producer.clone(), job.clone());
         let known = self
@@ -39,9 +37,9 @@ impl Destinations {
         {
             return Ok(destination);
         }
-        let config = &consumer.config;
+        let routes = &consumer.config.routes;
         let destination =
-            destination::settle(consumer.pool(), producer, job, header, pending, config).await?;
+            destination::settle(consumer.pool(), producer, job, header, routes).await?;
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

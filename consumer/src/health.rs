@@ -1,7 +1,7 @@
 //! `/livez`: the process runs. `/readyz`: bucket and Postgres answer, or what is wrong with them.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
@@ -11,67 +11,6 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::consumer::Consumer;
-
-/// What the lanes last heard from the bucket and from Postgres.
-#[derive(Debug)]
-pub struct Health {
-    bucket: Mutex<Option<String>>,
-    postgres: Mutex<Option<String>>,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        let unknown = || Mutex::new(Some("not asked yet".to_owned()));
-        Self {
-            bucket: unknown(),
-            postgres: unknown(),
-        }
-    }
-}
-
-impl Health {
-    /// The bucket answered, or what it said instead.
-    pub fn bucket(&self, answer: Result<(), String>) {
-        note("bucket", &self.bucket, answer);
-    }
-
-    /// Postgres answered, or what it said instead.
-    pub fn postgres(&self, answer: Result<(), String>) {
-        note("postgres", &self.postgres, answer);
-    }
-
-    /// Whether both answer, else a line for each that doesn't.
-    ///
-    /// # Errors
-    /// The lines.
-    pub fn ready(&self) -> Result<(), String> {
-        let lines: Vec<String> = [("bucket", &self.bucket), ("postgres", &self.postgres)]
-            .into_iter()
-            .filter_map(|(name, state)| {
-                let state = state.lock().unwrap_or_else(PoisonError::into_inner);
-                state.as_ref().map(|error| format!("{name}: {error}\n"))
-            })
-            .collect();
-        if lines.is_empty() {
-            Ok(())
-        } else {
-            Err(lines.concat())
-        }
-    }
-}
-
-/// Logs what has changed, once when it starts and once when it ends.
-fn note(name: &str, state: &Mutex<Option<String>>, answer: Result<(), String>) {
-    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = std::mem::replace(&mut *state, answer.err());
-    match (&before, &*state) {
-        (Some(_), None) => tracing::info!("{name} can be used"),
-        (before, Some(error)) if before.as_ref() != Some(error) => {
-            tracing::error!(%error, "{name} can't be used; trying again until it can");
-        }
-        _ => {}
-    }
-}
 
 /// Answers health checks until told to stop.
 ///
@@ -92,7 +31,7 @@ pub async fn serve(
 }
 
 async fn readyz(State(consumer): State<Arc<Consumer>>) -> (StatusCode, String) {
-    match consumer.health.ready() {
+    match consumer.servers.ready() {
         Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
         Err(lines) => (StatusCode::SERVICE_UNAVAILABLE, lines),
     }

@@ -2,6 +2,7 @@
 
 pub mod allocator;
 mod backoff;
+pub mod breaker;
 mod catalog;
 pub mod cli;
 mod columns;
@@ -30,6 +31,7 @@ pub mod release;
 pub mod remedy;
 pub mod retire;
 pub mod run;
+pub mod servers;
 pub mod sqlstate;
 pub mod status;
 pub mod table;

@@ -3,14 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use nightdrop_schema::INBOX;
 use tokio::time::sleep;
 
 use crate::backoff::Backoff;
 use crate::consumer::Consumer;
+use crate::ledger::breaker::Kept;
 use crate::ledger::claim::Lane;
+use crate::ledger::sighting;
 use crate::poll::Cursor;
 use crate::remedy::Remedy;
-use crate::{delete, keep, lane, migrate, poll};
+use crate::servers::{Answer, Next, Server};
+use crate::{database, delete, keep, lane, ledger, migrate, poll, sqlstate};
 
 /// Large files at once.
 const STREAMS: usize = 2;
@@ -47,30 +52,65 @@ pub async fn run(consumer: Arc<Consumer>) -> Result<(), migrate::Error> {
     Ok(())
 }
 
-/// Waits for Postgres and migrates. Gives false where a signal came first.
+/// Waits for Postgres, migrates, and goes on with what was known of the bucket before a restart. Gives
+/// false where a signal came first.
 async fn prepare(consumer: &Consumer) -> Result<bool, migrate::Error> {
     let mut backoff = Backoff::default();
     loop {
-        let migrated = tokio::select! {
-            () = consumer.stop.cancelled() => return Ok(false),
-            migrated = migrate::at_start(consumer.pool(), consumer.config.postgres.migrate) => migrated,
+        let ready = async {
+            migrate::at_start(consumer.pool(), consumer.config.postgres.migrate).await?;
+            ledger::breaker::all(consumer.pool())
+                .await
+                .map_err(migrate::Error::Unavailable)
         };
-        match migrated {
-            Ok(()) => {
-                consumer.health.postgres(Ok(()));
+        let ready = tokio::select! {
+            () = consumer.stop.cancelled() => return Ok(false),
+            ready = ready => ready,
+        };
+        match ready {
+            Ok(kept) => {
+                heard(consumer, Server::Postgres, Answer::Well);
+                let host = database::host();
+                let bucket =
+                    |kept: &Kept| kept.host == host && kept.server == Server::Bucket.as_str();
+                if let Some(kept) = kept.into_iter().find(bucket) {
+                    consumer.servers.adopt(Server::Bucket, kept.breaker());
+                }
                 return Ok(!consumer.stop.is_cancelled());
             }
             Err(migrate::Error::Unavailable(error)) => {
-                consumer
-                    .health
-                    .postgres(Err(consumer.database.cause(&error).await));
+                let answer = of_postgres(consumer, &error).await;
+                heard(consumer, Server::Postgres, answer);
+                refresh(consumer);
             }
             Err(error) => return Err(error),
         }
-        if !rest(consumer, backoff.next()).await {
+        let wait = match consumer.servers.asking(Utc::now()) {
+            Next::NotBefore(at) => until(at),
+            Next::Freely | Next::OnTrial(_) => backoff.next(),
+        };
+        if !rest(consumer, wait).await {
             return Ok(false);
         }
     }
+}
+
+fn heard(consumer: &Consumer, server: Server, answer: Answer) {
+    consumer.servers.heard(server, answer, Utc::now());
+}
+
+/// What an error of Postgres says of Postgres itself.
+async fn of_postgres(consumer: &Consumer, error: &sqlx::Error) -> Answer {
+    let cause = consumer.database.cause(error).await;
+    if sqlstate::is_away(error) {
+        Answer::Away(cause)
+    } else {
+        Answer::Refused(cause)
+    }
+}
+
+fn until(at: DateTime<Utc>) -> Duration {
+    (at - Utc::now()).to_std().unwrap_or_default()
 }
 
 /// Waits, and gives false where a signal came first.
@@ -81,19 +121,39 @@ async fn rest(consumer: &Consumer, wait: Duration) -> bool {
     }
 }
 
+/// Waits until bucket and Postgres may both be asked. Gives false where a signal came first.
+async fn both_are_there(consumer: &Consumer) -> bool {
+    tokio::select! {
+        () = consumer.stop.cancelled() => false,
+        () = consumer.servers.free() => true,
+    }
+}
+
+/// Polls; and while one of the two servers is away, finds out when it is back.
 async fn polls(consumer: &Consumer) {
     let settings = &consumer.config.poll;
     let (mut cursor, mut backoff) = (Cursor::default(), Backoff::default());
     let mut wait = settings.min;
     while !consumer.stop.is_cancelled() {
-        let polled = tokio::select! {
-            () = consumer.stop.cancelled() => return,
-            polled = poll::poll(consumer, &mut cursor) => polled,
+        let turn = async {
+            write_down(consumer).await;
+            match consumer.servers.asking(Utc::now()) {
+                Next::Freely => Turn::Polled(poll::poll(consumer, &mut cursor).await),
+                Next::OnTrial(server) => {
+                    try_out(consumer, server).await;
+                    Turn::Tried
+                }
+                Next::NotBefore(at) => Turn::Rest(until(at)),
+            }
         };
-        match polled {
-            Ok(polled) => {
-                consumer.health.bucket(Ok(()));
-                consumer.health.postgres(Ok(()));
+        let turn = tokio::select! {
+            () = consumer.stop.cancelled() => return,
+            turn = turn => turn,
+        };
+        let going_on = match turn {
+            Turn::Polled(Ok(polled)) => {
+                heard(consumer, Server::Bucket, Answer::Well);
+                heard(consumer, Server::Postgres, Answer::Well);
                 backoff.reset();
                 wait = if polled.new > 0 {
                     settings.min
@@ -102,27 +162,69 @@ async fn polls(consumer: &Consumer) {
                 };
                 // Up to a tenth earlier, so that consumers don't keep step.
                 let jittered = wait.mul_f64(1.0 - rand::random::<f64>() / 10.0);
-                if !rest(consumer, if polled.whole { jittered } else { settings.min }).await {
-                    return;
-                }
+                let pause = if polled.whole { jittered } else { settings.min };
+                rest(consumer, pause.min(settings.min)).await
+                    && tokio::select! {
+                        going_on = rest(consumer, pause.saturating_sub(settings.min)) => going_on,
+                        () = consumer.servers.doubt.notified() => true,
+                    }
             }
-            Err(error) => {
+            Turn::Polled(Err(error)) => {
                 match &error {
                     poll::Error::Bucket(error) => {
-                        consumer.health.postgres(Ok(()));
-                        consumer.health.bucket(Err(error.to_string()));
+                        heard(consumer, Server::Postgres, Answer::Well);
+                        // A LIST that is refused concerns every file there is.
+                        heard(consumer, Server::Bucket, Answer::Away(error.to_string()));
                     }
                     poll::Error::Ledger(error) => {
-                        consumer
-                            .health
-                            .postgres(Err(consumer.database.cause(error).await));
+                        let answer = of_postgres(consumer, error).await;
+                        heard(consumer, Server::Postgres, answer);
                     }
                 }
                 refresh(consumer);
-                if !rest(consumer, after(error.remedy(), &mut backoff)).await {
-                    return;
-                }
+                rest(consumer, after(error.remedy(), &mut backoff)).await
             }
+            Turn::Tried => rest(consumer, settings.min).await,
+            Turn::Rest(pause) => rest(consumer, pause).await,
+        };
+        if !going_on {
+            return;
+        }
+    }
+}
+
+/// What a turn of the polling lane came to.
+enum Turn {
+    Polled(Result<poll::Polled, poll::Error>),
+    Tried,
+    Rest(Duration),
+}
+
+/// One call, to see whether a server is there again.
+async fn try_out(consumer: &Consumer, server: Server) {
+    let answer = match server {
+        Server::Bucket => match consumer.bucket.list(INBOX, None).await {
+            Ok(_) => Answer::Well,
+            Err(error) => Answer::Away(error.to_string()),
+        },
+        Server::Postgres => match sighting::clock(consumer.pool()).await {
+            Ok(_) => Answer::Well,
+            Err(error) => of_postgres(consumer, &error).await,
+        },
+    };
+    if answer != Answer::Well {
+        refresh(consumer);
+    }
+    heard(consumer, server, answer);
+}
+
+/// Has the ledger know of breakers that were opened or closed, for `status` and for after a restart.
+async fn write_down(consumer: &Consumer) {
+    for (server, breaker) in consumer.servers.news() {
+        let host = database::host();
+        match ledger::breaker::write(consumer.pool(), &host, server.as_str(), &breaker).await {
+            Ok(()) => consumer.servers.written(server, &breaker),
+            Err(error) => tracing::debug!(%error, "a breaker could not be written down yet"),
         }
     }
 }
@@ -144,7 +246,7 @@ fn refresh(consumer: &Consumer) {
 
 async fn batches(consumer: &Consumer) {
     let mut backoff = Backoff::default();
-    while !consumer.stop.is_cancelled() {
+    while both_are_there(consumer).await {
         let arrivals = consumer.arrivals.notified();
         let done = async {
             lane::pay_debts(consumer).await?;
@@ -158,7 +260,7 @@ async fn batches(consumer: &Consumer) {
 
 /// Looks for loads that no longer move, more often than a lease lasts.
 async fn watches(consumer: &Consumer) {
-    while rest(consumer, consumer.config.load.lease / 3).await {
+    while rest(consumer, consumer.config.load.lease / 3).await && both_are_there(consumer).await {
         if let Err(error) = lane::end_overdue(consumer).await {
             tracing::debug!(%error, "loads that hang could not be looked for");
         }
@@ -168,7 +270,7 @@ async fn watches(consumer: &Consumer) {
 async fn streams(consumer: &Consumer) {
     let mut backoff = Backoff::default();
     let mut lanes = [Lane::Stream, Lane::Suspect].into_iter().cycle();
-    while !consumer.stop.is_cancelled() {
+    while both_are_there(consumer).await {
         let (new, large) = (consumer.arrivals.notified(), consumer.streams.notified());
         let arrivals = async {
             tokio::select! {
@@ -220,10 +322,13 @@ async fn next(
             }
         }
         Err(error) => {
-            if error.is_about_the_bucket() {
-                consumer.health.bucket(Err(error.to_string()));
-            } else if error.remedy() == Remedy::Halt {
-                consumer.health.postgres(Err(error.to_string()));
+            // Whether it is everybody's matter the polling lane finds out: one object that the bucket fails
+            // to give is not.
+            consumer.servers.doubt.notify_one();
+            if error.remedy() == Remedy::Halt && !error.is_about_the_bucket() {
+                consumer
+                    .servers
+                    .complain(Server::Postgres, error.to_string());
             }
             tracing::warn!(%error, "nothing was loaded this time; it is tried again");
             rest(consumer, after(error.remedy(), backoff)).await
@@ -233,7 +338,7 @@ async fn next(
 
 async fn deletions(consumer: &Consumer) {
     let mut backoff = Backoff::default();
-    while !consumer.stop.is_cancelled() {
+    while both_are_there(consumer).await {
         let decisions = consumer.decisions.notified();
         let done = tokio::select! {
             () = consumer.stop.cancelled() => return,
@@ -267,7 +372,7 @@ async fn deletions(consumer: &Consumer) {
 async fn forgetting(consumer: &Consumer) {
     let mut backoff = Backoff::default();
     let mut mark = None;
-    while !consumer.stop.is_cancelled() {
+    while both_are_there(consumer).await {
         let done = tokio::select! {
             () = consumer.stop.cancelled() => return,
             done = keep::pass(consumer, mark) => done,

@@ -27,6 +27,23 @@ pub fn is_locked_out(error: &sqlx::Error) -> bool {
     code_of(error).as_deref() == Some("55P03")
 }
 
+/// Whether Postgres is away or lets nobody in, whatever is asked of it.
+pub fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(_) => {
+            let code = code_of(error).unwrap_or_default();
+            ["08", "28", "57P0"]
+                .iter()
+                .any(|class| code.starts_with(class))
+                || matches!(code.as_ref(), "53300" | "3D000")
+        }
+        sqlx::Error::RowNotFound | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => {
+            false
+        }
+        _ => true,
+    }
+}
+
 /// Whether a limit of Postgres itself was met, such as columns of a table.
 pub fn is_beyond_limits(error: &sqlx::Error) -> bool {
     code_of(error).is_some_and(|code| code.starts_with("54"))

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::columns;
+use crate::ledger::breaker::Kept;
 use crate::ledger::summary::{JobSummary, Summary};
 use crate::ledger::verdict::Tally;
 
@@ -36,6 +37,9 @@ pub fn render(summary: &Summary, now: DateTime<Utc>) -> String {
             );
         }
     }
+    for kept in &summary.breakers {
+        let _ = writeln!(text, "\n{}", breaker(kept, now));
+    }
     if let Some(overdue) = &summary.overdue {
         let _ = writeln!(
             text,
@@ -54,6 +58,37 @@ pub fn render(summary: &Summary, now: DateTime<Utc>) -> String {
         );
     }
     text
+}
+
+/// What a host knows of a server that it was or is kept from.
+fn breaker(kept: &Kept, now: DateTime<Utc>) -> String {
+    let Kept {
+        host,
+        server,
+        state,
+        since,
+        ask_at,
+        error,
+    } = kept;
+    let server = match server.as_str() {
+        "postgres" => "Postgres",
+        _ => "the bucket",
+    };
+    let time = |instant: &DateTime<Utc>| instant.format("%Y-%m-%d %H:%M:%SZ").to_string();
+    let since = time(since);
+    match (state.as_str(), ask_at) {
+        ("open", Some(at)) => {
+            let will_be = if *at < now { "was to be" } else { "will be" };
+            format!(
+                "{server} is left alone by {host}, since {since}; it {will_be} asked again at {}: {error}",
+                time(at)
+            )
+        }
+        ("half_open", _) => {
+            format!("{server} is being tried again by {host}, since {since}: {error}")
+        }
+        _ => format!("{server} is used by {host} again, since {since}; before that: {error}"),
+    }
 }
 
 fn table(text: &mut String, summary: &Summary, now: DateTime<Utc>) {
@@ -143,6 +178,17 @@ mod tests {
     use crate::ledger::redrive::Overdue;
     use crate::ledger::summary::Trouble;
 
+    fn kept(server: &str, state: &str, ask_at: Option<&str>) -> Kept {
+        Kept {
+            host: "teller".into(),
+            server: server.into(),
+            state: state.into(),
+            since: at("2013-01-31T05:00:12Z"),
+            ask_at: ask_at.map(at),
+            error: "no connection".into(),
+        }
+    }
+
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
     }
@@ -177,6 +223,12 @@ mod tests {
         let summary = Summary {
             jobs: vec![job("jfk", "departures"), resting],
             to_delete: 3,
+            breakers: vec![
+                kept("bucket", "open", Some("2013-01-31T05:01:12Z")),
+                kept("bucket", "open", Some("2013-01-31T05:00:42Z")),
+                kept("bucket", "half_open", None),
+                kept("postgres", "closed", None),
+            ],
             troubles: vec![Trouble {
                 file: 17,
                 key: "inbox/jfk/departures/20130131T050000Z-01935b2e-7f3a-7c31-8d5e-2f1b5d0c9a11.json".into(),
@@ -195,6 +247,7 @@ mod tests {
         let nothing = Summary {
             jobs: Vec::new(),
             to_delete: 0,
+            breakers: Vec::new(),
             troubles: Vec::new(),
             overdue: None,
         };

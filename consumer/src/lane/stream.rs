@@ -163,7 +163,7 @@ async fn load_rows(
     let (producer, job) = (file.key.producer(), file.key.job());
     let destination = match consumer
         .destinations
-        .find(consumer, producer, job, header, false)
+        .find(consumer, producer, job, header)
         .await
     {
         Ok(destination) => destination,

@@ -1,10 +1,10 @@
 //! The consumer's own tables, one file for each thing that is done with them: the statements stand
 //! close to the types that they fill. Nothing here knows the bucket or the report tables.
 
+pub mod breaker;
 pub mod claim;
 pub mod deletion;
 pub mod history;
-pub mod job;
 pub mod life;
 pub mod parked;
 pub mod pause;

@@ -10,6 +10,7 @@ use sqlx::postgres::PgRow;
 use super::redrive::{self, Overdue};
 use crate::pool::Pool;
 
+use super::breaker::{self, Kept};
 use super::claim::interval;
 
 /// One job of one producer.
@@ -65,6 +66,8 @@ pub struct Summary {
     pub jobs: Vec<JobSummary>,
     /// Objects that are decided, but not yet deleted from the bucket.
     pub to_delete: i64,
+    /// Circuit breakers that are or were open.
+    pub breakers: Vec<Kept>,
     /// The latest parked and held files, at most 20.
     pub troubles: Vec<Trouble>,
     /// What has been parked for longer than `[keep] parked`: the alarm.
@@ -117,6 +120,7 @@ pub async fn read(pool: &Pool, keep_parked: Duration) -> Result<Summary, sqlx::E
     Ok(Summary {
         jobs,
         to_delete,
+        breakers: breaker::all(pool).await?,
         troubles,
         overdue: redrive::overdue(pool, keep_parked).await?,
     })

@@ -11,10 +11,8 @@ use uuid::Uuid;
 
 use super::batch::{of_its_table, repeated_key};
 use super::replace::Replaced;
-use super::widen::widen;
 use super::{
-    Error, Open, Rows, Target, Watch, append, begin, lock_job, not_ahead, open, other_content,
-    replace, upsert,
+    Error, Rows, Target, Watch, append, begin, lock_job, not_ahead, other_content, replace, upsert,
 };
 use crate::destination::Destination;
 use crate::failpoint::failpoint;
@@ -50,8 +48,7 @@ pub enum Outcome {
     Refused(String),
     /// Another consumer's by now, or its job is being loaded elsewhere.
     NotNow,
-    /// Its job was retired, or is just now, or its table is not as it was: what is known of it is to be
-    /// forgotten.
+    /// Its job was retired, or is just now: what is known of its table is to be forgotten.
     Elsewhere,
 }
 
@@ -75,7 +72,6 @@ pub async fn load(
         watch.end(connection).await;
     }
     match done {
-        Err(Error::Changed) => Ok(Outcome::Elsewhere),
         Err(Error::Postgres(error)) => match Error::from(error) {
             error if error.remedy() == Remedy::Park => Ok(Outcome::Unfit(Reason::new(
                 Cause::Refused,
@@ -245,14 +241,12 @@ async fn transaction(
         header,
         watch,
     };
-    let Open { columns, widened } = open(&mut transaction, target).await?;
-    let mut widened = widen(rows.boxed(), &widened);
     match &header.mode {
         Mode::Append => {
-            append::load(&mut transaction, target, widened).await?;
+            append::load(&mut transaction, target, rows.boxed()).await?;
         }
         Mode::Upsert { .. } => {
-            if !upsert::load(&mut transaction, target, &columns, widened)
+            if !upsert::load(&mut transaction, target, rows.boxed())
                 .await?
                 .is_empty()
             {
@@ -260,15 +254,7 @@ async fn transaction(
             }
         }
         Mode::Replace { .. } => {
-            match replace::load(
-                &mut transaction,
-                target,
-                envelope.time,
-                file.id,
-                &mut widened,
-            )
-            .await?
-            {
+            match replace::load(&mut transaction, target, envelope.time, file.id, rows).await? {
                 Replaced::Loaded => {}
                 Replaced::Superseded => {
                     transaction.rollback().await?;

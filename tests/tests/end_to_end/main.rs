@@ -9,7 +9,6 @@
 
 mod bystanders;
 mod crashes;
-mod drift;
 mod explain;
 mod gate;
 mod hangs;

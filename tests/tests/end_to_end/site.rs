@@ -106,6 +106,10 @@ impl Site {
         if !self.extra.contains("[http]") {
             text.push_str("[http]\nlisten = \"127.0.0.1:0\"\n\n");
         }
+        if !self.extra.contains("[breaker]") {
+            // Servers of tests are away for seconds.
+            text.push_str("[breaker]\nopen_for = \"1s\"\n\n");
+        }
         let _ = writeln!(text, "{}", self.extra);
         let path = self.folder.path().join("consumer.toml");
         std::fs::write(&path, text).unwrap();
