@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nightdrop_bucket::{Bucket, Error as BucketError, Fault};
 use nightdrop_schema::Caps;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::decode::{self, Decoded, Whole};
 use crate::failpoint::failpoint;
@@ -93,15 +93,26 @@ const INFLATED: u64 = 4 * 1024 * 1024;
 const ROW: usize = 1024 * 1024;
 
 impl Fetch {
+    /// Waits until there is room in memory for so many stored bytes.
+    pub async fn room_for(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
+        // A file that is larger than all memory takes all of it, instead of waiting for more for ever.
+        let wanted = usize::try_from(bytes.div_ceil(1024)).unwrap_or(usize::MAX);
+        let wanted = u32::try_from(wanted.clamp(1, STORED_KIB)).unwrap_or(u32::MAX);
+        // Never closed.
+        self.memory.acquire_many(wanted).await.ok()
+    }
+
     /// Fetches and decodes one file.
     pub async fn run(&self, file: File) -> Fetched {
-        // A file that is larger than all memory takes all of it, instead of waiting for more for ever.
-        let wanted = usize::try_from(file.size.div_ceil(1024)).unwrap_or(usize::MAX);
-        let wanted = u32::try_from(wanted.clamp(1, STORED_KIB)).unwrap_or(u32::MAX);
-        let _permit = self.memory.acquire_many(wanted).await;
+        let _permit = self.room_for(file.size).await;
         let stored = match self.stored(&file).await {
             Ok(stored) => stored,
-            Err(Error::Bucket(error)) => return unread(file.id, error),
+            Err(Error::Bucket(error)) => {
+                return match unread(file.id, error) {
+                    Ok(verdict) => Fetched::Settled(Box::new(verdict)),
+                    Err(error) => Fetched::Away(file.id, error.into()),
+                };
+            }
             Err(error @ Error::Kept(_)) => return Fetched::Away(file.id, error),
         };
         failpoint("file: fetched");
@@ -186,27 +197,30 @@ pub fn remedy(fault: Fault) -> Remedy {
     }
 }
 
-/// A GET that failed: the object is gone, or is refused, or the bucket is away.
-pub fn unread(file: i64, error: BucketError) -> Fetched {
+/// A GET that failed: the object is gone, or is refused, and has its verdict; or the bucket is away.
+///
+/// # Errors
+/// The same error, where nothing is known of the file.
+pub fn unread(file: i64, error: BucketError) -> Result<Verdict, BucketError> {
     match (error.fault(), remedy(error.fault())) {
-        (Fault::NotFound, _) => Fetched::Settled(Box::new(Verdict::because(
+        (Fault::NotFound, _) => Ok(Verdict::because(
             file,
             Reason::new(
                 Cause::Gone,
                 "it is no longer in the bucket, though nobody of ours deleted it",
             ),
-        ))),
-        (Fault::Changed, _) => Fetched::Settled(Box::new(Verdict::because(
+        )),
+        (Fault::Changed, _) => Ok(Verdict::because(
             file,
             Reason::new(
                 Cause::Replaced,
                 "another object was put under this key before this one was loaded",
             ),
-        ))),
-        (_, Remedy::Hold) => Fetched::Settled(Box::new(Verdict {
+        )),
+        (_, Remedy::Hold) => Ok(Verdict {
             retry_in: Some(HELD_FOR),
             ..Verdict::because(file, Reason::new(Cause::Unreadable, error.to_string()))
-        })),
-        _ => Fetched::Away(file, error.into()),
+        }),
+        _ => Err(error),
     }
 }

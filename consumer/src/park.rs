@@ -8,9 +8,9 @@ use sqlx::PgTransaction;
 use uuid::Uuid;
 
 use crate::failpoint::failpoint;
-use crate::fetch::{self, Fetched, unread};
+use crate::fetch::{self, unread};
 use crate::ledger::claim::File;
-use crate::ledger::parked::{PART, beyond, keep};
+use crate::ledger::parked::{PART, beyond, keep, keep_all};
 use crate::ledger::reason::{Cause, Reason};
 use crate::ledger::state::State;
 use crate::ledger::verdict::{self, Tally, Verdict};
@@ -83,21 +83,20 @@ pub async fn decide(
         .collect();
     let ids: Vec<i64> = bad.iter().map(|(id, ..)| *id).collect();
     let beyond = limited(beyond(&mut transaction, &ids, room.quota)).await?;
-    for (id, reason, stored) in bad {
-        if stored.len() as u64 > room.up_to {
-            verdicts.push(too_large(id, &reason, stored.len() as u64));
-            continue;
-        }
-        if let Some(taken) = beyond.get(&id) {
-            verdicts.push(no_room(id, &reason, *taken, room));
-            continue;
-        }
-        for (part, bytes) in (0..).zip(stored.chunks(PART)) {
-            limited(keep(&mut transaction, id, part, bytes)).await?;
-        }
-        failpoint("park: bytes kept");
-        verdicts.push(Verdict::because(id, reason));
+    let mut kept: Vec<(i64, &[u8])> = Vec::with_capacity(bad.len());
+    for (id, reason, stored) in &bad {
+        let size = stored.len() as u64;
+        verdicts.push(if size > room.up_to {
+            too_large(*id, reason, size)
+        } else if let Some(bytes) = beyond.get(id) {
+            no_room(*id, reason, *bytes, room)
+        } else {
+            kept.push((*id, stored));
+            Verdict::because(*id, reason.clone())
+        });
     }
+    limited(keep_all(&mut transaction, &kept)).await?;
+    failpoint("park: bytes kept");
     limited(verdict::write(&mut transaction, token, &verdicts)).await?;
     failpoint("park: verdicts written");
     limited(transaction.commit()).await?;
@@ -147,13 +146,8 @@ pub async fn park(
         Ok(()) => Verdict::because(file.id, reason),
         Err(Error::Bucket(error)) => {
             limited(transaction.rollback()).await?;
-            return match unread(file.id, error) {
-                Fetched::Settled(verdict) => {
-                    decide(pool, token, vec![*verdict], Vec::new(), room).await
-                }
-                Fetched::Away(_, error) => Err(error.into()),
-                _ => Ok(Tally::default()),
-            };
+            let verdict = unread(file.id, error)?;
+            return decide(pool, token, vec![verdict], Vec::new(), room).await;
         }
         Err(error) => return Err(error),
     };

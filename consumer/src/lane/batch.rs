@@ -9,7 +9,7 @@ use futures::stream;
 use nightdrop_schema::{Job, Producer};
 
 use super::lease::Lease;
-use super::{AWAY, BUSY, Error, Progress, give_back};
+use super::{AWAY, BUSY, Error, Progress, give_back, unfit};
 use crate::consumer::Consumer;
 use crate::destination::{self, Destination};
 use crate::failpoint::failpoint;
@@ -68,7 +68,7 @@ async fn work(consumer: &Consumer, claim: &Claim, watch: &Watch) -> Result<usize
         verdicts,
         bad,
         large,
-        away,
+        mut away,
     } = fetch(consumer, &claim.files).await;
 
     let mut tally = Tally::default();
@@ -103,7 +103,9 @@ async fn work(consumer: &Consumer, claim: &Claim, watch: &Watch) -> Result<usize
         sent = large.len() as u64;
         consumer.streams.notify_one();
     }
-    tally += park_unfit(consumer, claim, unfit).await?;
+    let parked = park_unfit(consumer, claim, unfit).await?;
+    tally += parked.tally;
+    away.extend(parked.away);
     let ids: Vec<i64> = away.iter().map(|(id, _)| *id).collect();
     if !ids.is_empty() {
         claim::put_off(consumer.pool(), claim.token, &ids, AWAY).await?;
@@ -267,23 +269,14 @@ async fn park_unfit(
     consumer: &Consumer,
     claim: &Claim,
     unfit: Vec<(i64, Reason)>,
-) -> Result<Tally, Error> {
-    let mut tally = Tally::default();
+) -> Result<unfit::Parked, Error> {
+    let mut files = Vec::with_capacity(unfit.len());
     for (id, reason) in unfit {
         let Some(file) = claim.files.iter().find(|file| file.id == id) else {
             continue;
         };
         warn(&claim.files, id, &reason);
-        let parked = park::park(
-            consumer.pool(),
-            &consumer.bucket,
-            claim.token,
-            file,
-            reason,
-            consumer.room(),
-        )
-        .await?;
-        tally += consumer.count(parked);
+        files.push((file.clone(), reason));
     }
-    Ok(tally)
+    unfit::park(consumer, claim.token, files).await
 }

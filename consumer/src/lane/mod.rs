@@ -1,10 +1,12 @@
 //! The work itself, from a claim to its verdicts: `batch.rs` takes small files many at a time,
 //! `stream.rs` one large one (which `reading.rs` reads), each in a lane of its own so that neither waits for the other.
+//! `unfit.rs` parks what a batch turned out not to be able to load.
 
 pub mod batch;
 mod lease;
 mod reading;
 pub mod stream;
+mod unfit;
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ use super::{AWAY, BUSY, Error, Progress, batch, give_back};
 use crate::consumer::Consumer;
 use crate::destination;
 use crate::failpoint::failpoint;
-use crate::fetch::{self, Fetched, unread};
+use crate::fetch::{self, unread};
 use crate::ledger::claim::{self, Claim, File, Lane};
 use crate::ledger::parked;
 use crate::ledger::reason::{Cause, Reason};
@@ -217,21 +217,17 @@ async fn unreadable(
         fetch::Error::Bucket(error) => error,
         error @ fetch::Error::Kept(_) => return Err(error.into()),
     };
-    match unread(file.id, error) {
-        Fetched::Settled(verdict) => {
-            consumer.count(
-                park::decide(
-                    consumer.pool(),
-                    claim.token,
-                    vec![*verdict],
-                    Vec::new(),
-                    consumer.room(),
-                )
-                .await?,
-            );
-            Ok(Done::Decided)
-        }
-        Fetched::Away(_, error) => Err(error.into()),
-        _ => Ok(Done::Undecided),
-    }
+    let verdict = unread(file.id, error)?;
+    let verdicts = vec![verdict];
+    consumer.count(
+        park::decide(
+            consumer.pool(),
+            claim.token,
+            verdicts,
+            Vec::new(),
+            consumer.room(),
+        )
+        .await?,
+    );
+    Ok(Done::Decided)
 }

@@ -11,6 +11,9 @@ use crate::pool::Pool;
 /// How many bytes a row of `nightdrop.parked` takes.
 pub const PART: usize = 1024 * 1024;
 
+/// How many bytes go to Postgres in one statement: it is in memory whole, here and there.
+const STATEMENT: usize = 4 * 1024 * 1024;
+
 /// Keeps one part of a file's stored bytes.
 ///
 /// # Errors
@@ -21,13 +24,48 @@ pub async fn keep(
     part: i32,
     bytes: &[u8],
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO nightdrop.parked (file, part, bytes) VALUES ($1, $2, $3)")
-        .bind(file)
-        .bind(part)
-        .bind(bytes)
-        .execute(&mut **transaction)
-        .await
-        .map(drop)
+    insert(transaction, &[(file, part, bytes)]).await
+}
+
+/// Keeps the stored bytes of many files: a statement for some MiB of them, not one for each.
+///
+/// # Errors
+/// When Postgres refuses or is away.
+pub async fn keep_all(
+    transaction: &mut PgTransaction<'_>,
+    files: &[(i64, &[u8])],
+) -> Result<(), sqlx::Error> {
+    let (mut parts, mut bytes) = (Vec::new(), 0);
+    for (file, stored) in files {
+        for (part, piece) in (0..).zip(stored.chunks(PART)) {
+            bytes += piece.len();
+            parts.push((*file, part, piece));
+            if bytes >= STATEMENT {
+                insert(transaction, &parts).await?;
+                (parts, bytes) = (Vec::new(), 0);
+            }
+        }
+    }
+    if parts.is_empty() {
+        return Ok(());
+    }
+    insert(transaction, &parts).await
+}
+
+async fn insert(
+    transaction: &mut PgTransaction<'_>,
+    parts: &[(i64, i32, &[u8])],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO nightdrop.parked (file, part, bytes)
+         SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bytea[])",
+    )
+    .bind(parts.iter().map(|(file, ..)| *file).collect::<Vec<_>>())
+    .bind(parts.iter().map(|(_, part, _)| *part).collect::<Vec<_>>())
+    .bind(parts.iter().map(|(.., bytes)| *bytes).collect::<Vec<_>>())
+    .execute(&mut **transaction)
+    .await
+    .map(drop)
 }
 
 /// Which of these files there is no room for, as their producers have parked so much before; and how many
