@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nightdrop_bucket::Bucket;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::config::Config;
 use crate::database::{self, Database};
 use crate::destinations::Destinations;
 use crate::fetch::{Fetch, READERS, STORED_KIB};
+use crate::lane::company::Company;
+use crate::ledger::claim::Taken;
 use crate::ledger::verdict::Tally;
 use crate::park::Room;
 use crate::pool::Pool;
@@ -51,7 +52,9 @@ pub struct Consumer {
     pub decisions: Notify,
     /// Wakes a lane of streams when a file turned out to be large.
     pub streams: Notify,
-    owed: Mutex<Vec<Uuid>>,
+    /// What the lanes know of each other.
+    pub company: Company,
+    owed: Mutex<Vec<Taken>>,
     tally: Mutex<Tally>,
 }
 
@@ -99,6 +102,7 @@ impl Consumer {
             arrivals: Notify::new(),
             decisions: Notify::new(),
             streams: Notify::new(),
+            company: Company::default(),
             owed: Mutex::default(),
             tally: Mutex::default(),
         })
@@ -135,24 +139,24 @@ impl Consumer {
     }
 
     /// A claim that is to be given back as soon as that can be.
-    pub(crate) fn owe(&self, token: Uuid) {
+    pub(crate) fn owe(&self, taken: Taken) {
         self.owed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(token);
+            .push(taken);
     }
 
-    pub(crate) fn debts(&self) -> Vec<Uuid> {
+    pub(crate) fn debts(&self) -> Vec<Taken> {
         self.owed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    pub(crate) fn paid(&self, token: Uuid) {
+    pub(crate) fn paid(&self, taken: &Taken) {
         self.owed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .retain(|owed| *owed != token);
+            .retain(|owed| owed != taken);
     }
 }

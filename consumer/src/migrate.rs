@@ -29,6 +29,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
     (4, "watch", include_str!("../../migrations/0004_watch.sql")),
     (
+        3,
+        "claims",
+        include_str!("../../migrations/0003_claims.sql"),
+    ),
+    (
         5,
         "redrive",
         include_str!("../../migrations/0005_redrive.sql"),

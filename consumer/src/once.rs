@@ -6,7 +6,6 @@ use nightdrop_bucket::Error as BucketError;
 use tokio::time::sleep;
 
 use crate::consumer::Consumer;
-use crate::ledger::claim::Lane;
 use crate::ledger::summary;
 use crate::ledger::verdict::Tally;
 use crate::poll::Cursor;
@@ -107,8 +106,11 @@ async fn load(consumer: &Consumer) -> Result<(), Error> {
         lane::pay_debts(consumer).await?;
         lane::end_overdue(consumer).await?;
         let mut progress = lane::batch::pass(consumer).await?;
-        for lane in [Lane::Stream, Lane::Suspect] {
-            let one = lane::stream::pass(consumer, lane).await?;
+        let (stream, suspect) = (
+            lane::stream::pass(consumer, 1).await?,
+            lane::suspect::pass(consumer).await?,
+        );
+        for one in [stream, suspect] {
             progress.claimed += one.claimed;
             progress.decided += one.decided;
         }

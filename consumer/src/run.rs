@@ -10,7 +10,6 @@ use tokio::time::sleep;
 use crate::backoff::Backoff;
 use crate::consumer::Consumer;
 use crate::ledger::breaker::Kept;
-use crate::ledger::claim::Lane;
 use crate::ledger::sighting;
 use crate::poll::Cursor;
 use crate::remedy::Remedy;
@@ -37,9 +36,10 @@ pub async fn run(consumer: Arc<Consumer>) -> Result<(), migrate::Error> {
     tracing::info!(worker = consumer.worker, bucket = %consumer.bucket, "at work");
     let streams = futures::future::join_all((0..STREAMS).map(|_| streams(&consumer)));
     tokio::join!(
-        polls(&consumer),
-        batches(&consumer),
+        Box::pin(polls(&consumer)),
+        Box::pin(batches(&consumer)),
         streams,
+        Box::pin(suspects(&consumer)),
         watches(&consumer),
         deletions(&consumer),
         forgetting(&consumer)
@@ -269,7 +269,6 @@ async fn watches(consumer: &Consumer) {
 
 async fn streams(consumer: &Consumer) {
     let mut backoff = Backoff::default();
-    let mut lanes = [Lane::Stream, Lane::Suspect].into_iter().cycle();
     while both_are_there(consumer).await {
         let (new, large) = (consumer.arrivals.notified(), consumer.streams.notified());
         let arrivals = async {
@@ -278,14 +277,24 @@ async fn streams(consumer: &Consumer) {
                 () = large => {}
             }
         };
-        let lane = lanes.next().unwrap_or(Lane::Stream);
         let done = async {
             lane::pay_debts(consumer).await?;
-            let done = lane::stream::pass(consumer, lane).await?;
-            if done.claimed > 0 {
-                return Ok(done);
-            }
-            lane::stream::pass(consumer, lanes.next().unwrap_or(Lane::Suspect)).await
+            lane::stream::pass(consumer, STREAMS).await
+        };
+        if !next(consumer, done.await, &mut backoff, arrivals).await {
+            return;
+        }
+    }
+}
+
+/// One suspect at a time.
+async fn suspects(consumer: &Consumer) {
+    let mut backoff = Backoff::default();
+    while both_are_there(consumer).await {
+        let arrivals = consumer.arrivals.notified();
+        let done = async {
+            lane::pay_debts(consumer).await?;
+            lane::suspect::pass(consumer).await
         };
         if !next(consumer, done.await, &mut backoff, arrivals).await {
             return;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use futures::stream;
+use futures::stream::FuturesUnordered;
 use nightdrop_schema::{Job, Producer};
 
 use super::lease::Lease;
+use super::queue::Queue;
 use super::{AWAY, BUSY, Error, Progress, give_back, unfit};
 use crate::consumer::Consumer;
 use crate::destination::{self, Destination};
@@ -35,16 +36,17 @@ const ROWS: usize = 24 * 1024 * 1024;
 /// When the bucket or Postgres is away; what has no verdict by then is given back.
 pub async fn pass(consumer: &Consumer) -> Result<Progress, Error> {
     let settings = &consumer.config.load;
+    let _under_way = consumer.company.batch().await;
     let lane = Lane::Batch(settings.batch_files.get());
     let claim = claim::claim(consumer.pool(), lane, &consumer.worker, settings.lease).await?;
     if claim.files.is_empty() {
         return Ok(Progress::default());
     }
-    let lease = Lease::keep(consumer, claim.token);
+    let lease = Lease::keep(consumer, &claim);
     let done = work(consumer, &claim, &lease.watch).await;
     drop(lease);
     if !matches!(done, Ok(decided) if decided == claim.files.len()) {
-        give_back(consumer, claim.token, Duration::ZERO).await;
+        give_back(consumer, &claim, Duration::ZERO).await;
     }
     Ok(Progress {
         claimed: claim.files.len(),
@@ -121,29 +123,34 @@ async fn work(consumer: &Consumer, claim: &Claim, watch: &Watch) -> Result<usize
 async fn fetch(consumer: &Consumer, files: &[File]) -> Sorted {
     let mut sorted = Sorted::default();
     let (mut rows, mut failures) = (0, 0);
-    let fetches = files.iter().cloned().map(|file| {
-        let fetch = consumer.fetch.clone();
-        async move { fetch.run(file).await }
-    });
-    let mut arriving = stream::iter(fetches).buffer_unordered(FETCHES);
+    let mut queue = Queue::new(files);
+    let mut arriving = FuturesUnordered::new();
     loop {
+        while arriving.len() < FETCHES
+            && let Some(file) = queue.next()
+        {
+            let fetch = consumer.fetch.clone();
+            arriving.push(async move { (file.clone(), fetch.run(file).await) });
+        }
         // A stop signal lets what is read be loaded; the rest is given back.
         let one = tokio::select! {
             () = consumer.stop.cancelled() => break,
             one = arriving.next() => one,
         };
-        let Some(one) = one else { break };
+        let Some((file, one)) = one else { break };
         if !matches!(one, Fetched::Away(..)) {
             failures = 0;
         }
         match one {
             Fetched::Ready(ready) => {
                 rows += ready.rows.len();
+                queue.fetched(&file, ready.rows.len());
                 sorted.ready.push(*ready);
             }
             Fetched::Note(verdict) | Fetched::Settled(verdict) => sorted.verdicts.push(*verdict),
             Fetched::Bad(id, reason, stored) => {
                 rows += stored.len();
+                queue.fetched(&file, stored.len());
                 sorted.bad.push((id, reason, stored));
             }
             Fetched::Large(id) => sorted.large.push(id),

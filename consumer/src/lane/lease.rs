@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
 use crate::consumer::Consumer;
-use crate::ledger::claim;
+use crate::ledger::claim::{self, Claim};
 use crate::load::Watch;
 use crate::pool::within;
 
@@ -20,16 +19,17 @@ pub(super) struct Lease {
 
 impl Lease {
     /// Renews three times in the length of a lease, so that one lost renewal does no harm.
-    pub(super) fn keep(consumer: &Consumer, token: Uuid) -> Self {
+    pub(super) fn keep(consumer: &Consumer, claim: &Claim) -> Self {
         let (pool, lease) = (consumer.pool().clone(), consumer.config.load.lease);
-        let watch = Arc::new(Watch::new(&pool, token, &consumer.worker, lease));
+        let taken = claim.taken();
+        let watch = Arc::new(Watch::new(&pool, claim.token, &consumer.worker, lease));
         let load = Arc::clone(&watch);
         let task = tokio::spawn(async move {
             let each: Duration = lease / 3;
             loop {
                 tokio::time::sleep(each).await;
                 // Rows that the load has locked are left out; it has a deadline of its own.
-                if let Err(error) = within(each, claim::renew(&pool, token, lease)).await {
+                if let Err(error) = within(each, claim::renew(&pool, &taken, lease)).await {
                     tracing::debug!(%error, "a lease could not be renewed");
                 }
                 load.extend().await;

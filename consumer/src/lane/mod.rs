@@ -1,24 +1,29 @@
-//! The work itself, from a claim to its verdicts: `batch.rs` takes small files many at a time,
+//! The work itself, from a claim to its verdicts: `batch.rs` takes small files many at a time
+//! (in the order of `queue.rs`),
 //! `stream.rs` one large one (which `reading.rs` reads), each in a lane of its own so that neither waits for the other.
+//! `suspect.rs` takes a file that may have ended a consumer, while nothing else goes on (`company.rs`);
 //! `unfit.rs` parks what a batch turned out not to be able to load.
 
 pub mod batch;
+pub mod company;
 mod lease;
+mod queue;
 mod reading;
 pub mod stream;
+pub mod suspect;
 mod unfit;
 
 use std::time::Duration;
 
 use nightdrop_bucket::Error as BucketError;
 use tokio::time::sleep;
-use uuid::Uuid;
 
 use crate::consumer::Consumer;
 use crate::destination;
 use crate::failpoint::failpoint;
 use crate::fetch;
-use crate::ledger::{claim, watch};
+use crate::ledger::claim::{self, Claim};
+use crate::ledger::watch;
 use crate::load;
 use crate::park;
 use crate::remedy::Remedy;
@@ -91,11 +96,12 @@ impl Error {
 
 /// Gives back what has no verdict. What can't be given back now, for Postgres is away or still takes a load
 /// of ours for alive, is given back later.
-async fn give_back(consumer: &Consumer, token: Uuid, wait: Duration) {
+async fn give_back(consumer: &Consumer, claim: &Claim, wait: Duration) {
+    let taken = claim.taken();
     failpoint("claim: to be given back");
     // A backend whose client has hung up mostly ends within some milliseconds.
     for _ in 0..10 {
-        match claim::give_back(consumer.pool(), token, wait).await {
+        match claim::give_back(consumer.pool(), &taken, wait).await {
             Ok(0) => return failpoint("claim: given back"),
             Ok(_) => sleep(SOON).await,
             Err(error) => {
@@ -104,7 +110,7 @@ async fn give_back(consumer: &Consumer, token: Uuid, wait: Duration) {
             }
         }
     }
-    consumer.owe(token);
+    consumer.owe(taken);
 }
 
 /// Gives back what can be at the end of the process, and waits some seconds for what can't yet.
@@ -127,9 +133,9 @@ pub async fn pay_at_last(consumer: &Consumer) -> Result<(), Error> {
 /// # Errors
 /// When Postgres is still away.
 pub async fn pay_debts(consumer: &Consumer) -> Result<(), Error> {
-    for token in consumer.debts() {
-        if claim::give_back(consumer.pool(), token, Duration::ZERO).await? == 0 {
-            consumer.paid(token);
+    for taken in consumer.debts() {
+        if claim::give_back(consumer.pool(), &taken, Duration::ZERO).await? == 0 {
+            consumer.paid(&taken);
         }
     }
     Ok(())

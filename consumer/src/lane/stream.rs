@@ -1,5 +1,4 @@
-//! One large file, or one that may have ended a consumer before: read, decoded and loaded at the same
-//! time, in memory that doesn't grow with it.
+//! One large file: read, decoded and loaded at the same time, in memory that doesn't grow with it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,24 +24,48 @@ use crate::load::{self, Watch};
 use crate::park;
 use crate::remedy::Remedy;
 
-/// Claims one file and sees it through.
+/// Claims one file and sees it through, in one of so many lanes.
 ///
 /// # Errors
 /// When the bucket or Postgres is away; the file is given back then.
-pub async fn pass(consumer: &Consumer, lane: Lane) -> Result<Progress, Error> {
-    let settings = &consumer.config.load;
-    let claim = claim::claim(consumer.pool(), lane, &consumer.worker, settings.lease).await?;
+pub async fn pass(consumer: &Consumer, lanes: usize) -> Result<Progress, Error> {
+    let company = &consumer.company;
+    let _under_way = company.stream().await;
+    let choosing = company.choosing().await;
+    let without = company.without(lanes);
+    let lease = consumer.config.load.lease;
+    let claim = claim::claim(
+        consumer.pool(),
+        Lane::Stream(&without),
+        &consumer.worker,
+        lease,
+    )
+    .await?;
+    let _streaming = claim
+        .files
+        .first()
+        .map(|file| company.streaming(file.key.producer()));
+    drop(choosing);
+    if !claim.files.is_empty() {
+        // Another lane may now have what it had to leave.
+        consumer.streams.notify_one();
+    }
+    see_through(consumer, claim).await
+}
+
+/// Sees the one file of a claim through.
+pub(super) async fn see_through(consumer: &Consumer, claim: Claim) -> Result<Progress, Error> {
     let Some(file) = claim.files.first() else {
         return Ok(Progress::default());
     };
-    let lease = Lease::keep(consumer, claim.token);
+    let lease = Lease::keep(consumer, &claim);
     let done = work(consumer, &claim, file, &lease.watch).await;
     drop(lease);
     match &done {
         Ok(Done::Decided) => {}
-        Ok(Done::Busy) => give_back(consumer, claim.token, BUSY).await,
-        Err(error) if error.is_about_the_bucket() => give_back(consumer, claim.token, AWAY).await,
-        Ok(Done::Undecided) | Err(_) => give_back(consumer, claim.token, Duration::ZERO).await,
+        Ok(Done::Busy) => give_back(consumer, &claim, BUSY).await,
+        Err(error) if error.is_about_the_bucket() => give_back(consumer, &claim, AWAY).await,
+        Ok(Done::Undecided) | Err(_) => give_back(consumer, &claim, Duration::ZERO).await,
     }
     Ok(Progress {
         claimed: 1,

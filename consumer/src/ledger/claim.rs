@@ -2,9 +2,10 @@
 //! it can't be done now. The row is not locked meanwhile; the load locks it, and only if the token
 //! is still there.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use nightdrop_schema::Key;
+use nightdrop_schema::{Job, Key, Producer};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::postgres::types::PgInterval;
@@ -18,11 +19,11 @@ pub const DEATHS_ALONE: i16 = 3;
 
 /// Which files to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
+pub enum Lane<'a> {
     /// Small files, many in one transaction, at most so many.
     Batch(u32),
-    /// One file that the ledger says is large.
-    Stream,
+    /// One file that the ledger says is large, of none of these producers.
+    Stream(&'a [Producer]),
     /// One file whose last claim ended without a verdict: it may be what ended the consumer.
     Suspect,
 }
@@ -32,8 +33,26 @@ pub enum Lane {
 pub struct Claim {
     /// What the ledger knows the claim by.
     pub token: Uuid,
-    /// Oldest first.
+    /// By producer and job, oldest first.
     pub files: Vec<File>,
+}
+
+impl Claim {
+    /// What to give back or renew it by.
+    pub fn taken(&self) -> Taken {
+        Taken {
+            token: self.token,
+            files: self.files.iter().map(|file| file.id).collect(),
+        }
+    }
+}
+
+/// A claim as the ledger knows it. The files' ids find its rows: an index of tokens would be written
+/// twice for each file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    token: Uuid,
+    files: Vec<i64>,
 }
 
 /// One claimed file.
@@ -60,68 +79,205 @@ impl File {
     }
 }
 
-/// Claims waiting files, an equal share for each job that has any and isn't paused.
+/// Claims waiting files: an equal share for each producer, and of that for each of its jobs, and what
+/// they leave goes to those that have more. Jobs that rest are left out, and so are those whose results
+/// must be loaded one after the other while another consumer has some of them.
 ///
 /// # Errors
-/// When Postgres refuses or is away: nothing is claimed then.
+/// When Postgres refuses or is away: nothing is claimed then, or what was runs out by itself.
 pub async fn claim(
     pool: &Pool,
-    lane: Lane,
+    lane: Lane<'_>,
     worker: &str,
     lease: Duration,
 ) -> Result<Claim, sqlx::Error> {
-    let token = Uuid::now_v7();
-    let (limit, streamed, suspect) = match lane {
-        Lane::Batch(limit) => (i32::try_from(limit).unwrap_or(i32::MAX), Some(false), false),
-        Lane::Stream => (1, Some(true), false),
-        Lane::Suspect => (1, None, true),
+    bring_back(pool, lease).await?;
+    let mut claim = Claim {
+        token: Uuid::now_v7(),
+        files: Vec::new(),
     };
-    let rows = sqlx::query(
-        "WITH RECURSIVE job (producer, job) AS (
-             (SELECT producer, job FROM nightdrop.file WHERE state = 'waiting' ORDER BY producer, job LIMIT 1)
-             UNION ALL
-             SELECT next.producer, next.job
-             FROM job, LATERAL (SELECT producer, job FROM nightdrop.file f
-                                WHERE f.state = 'waiting' AND (f.producer, f.job) > (job.producer, job.job)
-                                ORDER BY producer, job LIMIT 1) next
-         ), open AS (
-             SELECT producer, job, count(*) OVER () AS jobs FROM job
-             WHERE NOT EXISTS (SELECT FROM nightdrop.pause p
-                               WHERE p.producer = job.producer AND p.job = job.job AND p.until > now())
-         ), picked AS (
-             SELECT file.id
-             FROM open, LATERAL (
-                 SELECT id FROM nightdrop.file f
-                 WHERE f.producer = open.producer AND f.job = open.job AND f.state = 'waiting'
-                   AND ($2::boolean IS NULL OR f.streamed = $2) AND (f.attempts > 0) = $3
-                   AND (f.lease_until IS NULL OR f.lease_until < now())
-                   AND (f.retry_at IS NULL OR f.retry_at <= now())
-                 ORDER BY f.as_of, f.id
-                 LIMIT greatest(1, $1 / open.jobs)
-                 FOR UPDATE SKIP LOCKED) file
-             LIMIT $1
+    let mut room = match lane {
+        Lane::Batch(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
+        Lane::Stream(_) | Lane::Suspect => 1,
+    };
+    while room > 0 {
+        let (files, more) = take(pool, lane, room, claim.token, worker, lease).await?;
+        room -= files.len();
+        claim.files.extend(files);
+        if !more {
+            break;
+        }
+    }
+    claim.files.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(claim)
+}
+
+/// What is put off or leased no longer can be claimed again. A file comes back as a suspect if its
+/// consumer let the lease run out; for as long as a lease after a start of Postgres nobody is blamed,
+/// for nobody could renew.
+async fn bring_back(pool: &Pool, lease: Duration) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "WITH abandoned AS (
+             SELECT id FROM nightdrop.file
+             WHERE token IS NOT NULL AND lease_until < now() AND pg_postmaster_start_time() < now() - $1
+             LIMIT 1000 FOR UPDATE SKIP LOCKED
+         ), due AS (
+             SELECT id FROM nightdrop.file
+             WHERE state = 'waiting' AND token IS NULL AND retry_at <= now()
+             LIMIT 1000 FOR UPDATE SKIP LOCKED
          )
-         UPDATE nightdrop.file f
-         SET attempts = attempts + 1, token = $4, worker = $5, lease_until = now() + $6, claimed_at = now(),
-             retry_at = NULL
-         FROM picked WHERE f.id = picked.id
-         RETURNING f.id, f.key, f.etag, f.size, f.attempts, f.kept",
+         UPDATE nightdrop.file f SET token = NULL, lease_until = NULL, retry_at = NULL
+         FROM (SELECT id FROM abandoned UNION ALL SELECT id FROM due) back
+         WHERE f.id = back.id",
     )
-    .bind(limit)
-    .bind(streamed)
-    .bind(suspect)
-    .bind(token)
-    .bind(worker)
     .bind(interval(lease))
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
+/// Takes up to so many files, and tells whether a job may have more than was its share.
+async fn take(
+    pool: &Pool,
+    lane: Lane<'_>,
+    room: usize,
+    token: Uuid,
+    worker: &str,
+    lease: Duration,
+) -> Result<(Vec<File>, bool), sqlx::Error> {
+    let room = i64::try_from(room).unwrap_or(i64::MAX);
+    let without: Vec<&str> = match lane {
+        Lane::Stream(without) => without.iter().map(Producer::as_str).collect(),
+        Lane::Batch(_) | Lane::Suspect => Vec::new(),
+    };
+    let rows = match lane {
+        Lane::Batch(_) | Lane::Stream(_) => sqlx::query(FRESH)
+            .bind(room)
+            .bind(token)
+            .bind(worker)
+            .bind(interval(lease))
+            .bind(matches!(lane, Lane::Stream(_)))
+            .bind(without),
+        Lane::Suspect => sqlx::query(SUSPECT)
+            .bind(room)
+            .bind(token)
+            .bind(worker)
+            .bind(interval(lease)),
+    }
     .fetch_all(pool)
     .await?;
     if !rows.is_empty() {
         failpoint("claim: committed");
     }
-    let mut files = rows.iter().map(file).collect::<Result<Vec<_>, _>>()?;
-    files.sort_by_key(|file| (file.key.time(), file.id));
-    Ok(Claim { token, files })
+    let mut counts: HashMap<(Producer, Job), i64> = HashMap::new();
+    let (mut files, mut more) = (Vec::with_capacity(rows.len()), false);
+    for row in &rows {
+        let file = file(row)?;
+        let whose = (file.key.producer().clone(), file.key.job().clone());
+        let count = counts.entry(whose).or_default();
+        *count += 1;
+        more |= *count == row.try_get::<i64, _>("share")?;
+        files.push(file);
+    }
+    Ok((files, more))
 }
+
+/// Whether a file waits whose consumer ended without a verdict.
+///
+/// # Errors
+/// When Postgres refuses or is away.
+pub async fn is_any_suspect(pool: &Pool) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM nightdrop.file
+                        WHERE state = 'waiting' AND token IS NULL AND retry_at IS NULL AND attempts > 0)",
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// Jobs are found by jumping from one to the next in the index, so that a million files of one cost no
+/// more than one file. Their order is drawn by lot, one job of each producer before the second of any:
+/// where there are more jobs than room, none is always first and none always last.
+const FRESH: &str = "
+WITH RECURSIVE job (producer, job) AS (
+    (SELECT producer, job FROM nightdrop.file
+     WHERE state = 'waiting' AND token IS NULL AND retry_at IS NULL AND attempts = 0 AND streamed = $5
+     ORDER BY producer, job LIMIT 1)
+    UNION ALL
+    SELECT next.producer, next.job
+    FROM job, LATERAL (
+        SELECT f.producer, f.job FROM nightdrop.file f
+        WHERE f.state = 'waiting' AND f.token IS NULL AND f.retry_at IS NULL AND f.attempts = 0
+          AND f.streamed = $5 AND (f.producer, f.job) > (job.producer, job.job)
+        ORDER BY f.producer, f.job LIMIT 1) next
+), open AS (
+    SELECT producer, job, count(*) OVER (PARTITION BY producer) AS jobs,
+           row_number() OVER (PARTITION BY producer ORDER BY random()) AS turn
+    FROM job
+    WHERE producer <> ALL ($6::text[])
+      AND NOT EXISTS (SELECT FROM nightdrop.pause p
+                      WHERE p.producer = job.producer AND p.job = job.job AND p.until > now())
+      AND NOT (EXISTS (SELECT FROM nightdrop.job j
+                       WHERE j.producer = job.producer AND j.job = job.job AND j.mode <> 'append')
+               AND EXISTS (SELECT FROM nightdrop.file f
+                           WHERE f.token IS NOT NULL AND f.producer = job.producer AND f.job = job.job
+                             AND f.lease_until > now() AND f.worker <> $3))
+), share AS (
+    SELECT producer, job,
+           ceil($1::float8 / ((SELECT count(DISTINCT producer) FROM open) * jobs))::bigint AS share
+    FROM open ORDER BY turn, random()
+), picked AS (
+    SELECT file.id, share.share
+    FROM share, LATERAL (
+        SELECT f.id FROM nightdrop.file f
+        WHERE f.state = 'waiting' AND f.token IS NULL AND f.retry_at IS NULL AND f.attempts = 0
+          AND f.streamed = $5 AND f.producer = share.producer AND f.job = share.job
+        ORDER BY f.as_of, f.id LIMIT share.share FOR UPDATE SKIP LOCKED) file
+    LIMIT $1
+)
+UPDATE nightdrop.file f
+SET attempts = attempts + 1, token = $2, worker = $3, lease_until = now() + $4, claimed_at = now()
+FROM picked WHERE f.id = picked.id
+RETURNING f.id, f.key, f.etag, f.size, f.attempts, f.kept, picked.share";
+
+/// Those that were there at the fewest deaths come first: what was only near a killer is cleared before
+/// the killer is tried again. Among equals as above.
+const SUSPECT: &str = "
+WITH RECURSIVE job (attempts, producer, job) AS (
+    (SELECT attempts, producer, job FROM nightdrop.file
+     WHERE state = 'waiting' AND token IS NULL AND retry_at IS NULL AND attempts > 0
+     ORDER BY attempts, producer, job LIMIT 1)
+    UNION ALL
+    SELECT next.attempts, next.producer, next.job
+    FROM job, LATERAL (
+        SELECT f.attempts, f.producer, f.job FROM nightdrop.file f
+        WHERE f.state = 'waiting' AND f.token IS NULL AND f.retry_at IS NULL AND f.attempts > 0
+          AND (f.attempts, f.producer, f.job) > (job.attempts, job.producer, job.job)
+        ORDER BY f.attempts, f.producer, f.job LIMIT 1) next
+), open AS (
+    SELECT attempts, producer, job,
+           row_number() OVER (PARTITION BY attempts, producer ORDER BY random()) AS turn
+    FROM job
+    WHERE NOT EXISTS (SELECT FROM nightdrop.pause p
+                      WHERE p.producer = job.producer AND p.job = job.job AND p.until > now())
+      AND NOT (EXISTS (SELECT FROM nightdrop.job j
+                       WHERE j.producer = job.producer AND j.job = job.job AND j.mode <> 'append')
+               AND EXISTS (SELECT FROM nightdrop.file f
+                           WHERE f.token IS NOT NULL AND f.producer = job.producer AND f.job = job.job
+                             AND f.lease_until > now() AND f.worker <> $3))
+), picked AS (
+    SELECT file.id
+    FROM (SELECT * FROM open ORDER BY attempts, turn, random()) job, LATERAL (
+        SELECT f.id FROM nightdrop.file f
+        WHERE f.state = 'waiting' AND f.token IS NULL AND f.retry_at IS NULL AND f.attempts > 0
+          AND f.attempts = job.attempts AND f.producer = job.producer AND f.job = job.job
+        ORDER BY f.as_of, f.id LIMIT 1 FOR UPDATE SKIP LOCKED) file
+    LIMIT $1
+)
+UPDATE nightdrop.file f
+SET attempts = attempts + 1, token = $2, worker = $3, lease_until = now() + $4, claimed_at = now()
+FROM picked WHERE f.id = picked.id
+RETURNING f.id, f.key, f.etag, f.size, f.attempts, f.kept, 1::bigint AS share";
 
 fn file(row: &PgRow) -> Result<File, sqlx::Error> {
     let key: &str = row.try_get("key")?;
@@ -141,12 +297,13 @@ fn file(row: &PgRow) -> Result<File, sqlx::Error> {
 ///
 /// # Errors
 /// When Postgres refuses or is away.
-pub async fn renew(pool: &Pool, token: Uuid, lease: Duration) -> Result<(), sqlx::Error> {
+pub async fn renew(pool: &Pool, taken: &Taken, lease: Duration) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "UPDATE nightdrop.file SET lease_until = now() + $2
-         WHERE id IN (SELECT id FROM nightdrop.file WHERE token = $1 FOR UPDATE SKIP LOCKED)",
+        "UPDATE nightdrop.file SET lease_until = now() + $3
+         WHERE id IN (SELECT id FROM nightdrop.file WHERE id = ANY($2) AND token = $1 FOR UPDATE SKIP LOCKED)",
     )
-    .bind(token)
+    .bind(taken.token)
+    .bind(&taken.files)
     .bind(interval(lease))
     .execute(pool)
     .await
@@ -159,19 +316,21 @@ pub async fn renew(pool: &Pool, token: Uuid, lease: Duration) -> Result<(), sqlx
 ///
 /// # Errors
 /// When Postgres refuses or is away; the lease runs out by itself then.
-pub async fn give_back(pool: &Pool, token: Uuid, wait: Duration) -> Result<i64, sqlx::Error> {
+pub async fn give_back(pool: &Pool, taken: &Taken, wait: Duration) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(
         "WITH free AS (
-             SELECT id FROM nightdrop.file WHERE token = $1 FOR UPDATE SKIP LOCKED
+             SELECT id FROM nightdrop.file WHERE id = ANY($2) AND token = $1 FOR UPDATE SKIP LOCKED
          ), given AS (
              UPDATE nightdrop.file f
              SET attempts = attempts - 1, token = NULL, worker = NULL, lease_until = NULL,
-                 retry_at = CASE WHEN $2 > interval '0' THEN now() + $2 END
+                 retry_at = CASE WHEN $3 > interval '0' THEN now() + $3 END
              FROM free WHERE f.id = free.id
          )
-         SELECT count(*) FROM nightdrop.file WHERE token = $1 AND id NOT IN (SELECT id FROM free)",
+         SELECT count(*) FROM nightdrop.file
+         WHERE id = ANY($2) AND token = $1 AND id NOT IN (SELECT id FROM free)",
     )
-    .bind(token)
+    .bind(taken.token)
+    .bind(&taken.files)
     .bind(interval(wait))
     .fetch_one(pool)
     .await
