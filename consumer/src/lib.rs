@@ -20,6 +20,7 @@ pub mod health;
 pub mod keep;
 pub mod lane;
 pub mod ledger;
+pub mod listing;
 pub mod load;
 pub mod migrate;
 pub mod once;

@@ -87,12 +87,10 @@ pub async fn once(consumer: &Consumer) -> Result<Tally, Error> {
         let polled = poll::poll(consumer, &mut cursor).await?;
         load(consumer).await?;
         while delete::pass(consumer).await? > 0 {}
-        // What is listed and then not there would be new at each look, for ever.
-        let only_missing =
-            consumer.tally().files() - before.files() == consumer.tally().missing - before.missing;
-        if consumer.stop.is_cancelled()
-            || (polled.whole && polled.released == 0 && (polled.new == 0 || only_missing))
-        {
+        // Where a producer has more than may wait, room was made by what is decided now.
+        let room_made = polled.left_out && consumer.tally().files() > before.files();
+        let done = polled.whole && polled.new == 0 && polled.released == 0 && !room_made;
+        if consumer.stop.is_cancelled() || done {
             break;
         }
     }

@@ -11,7 +11,7 @@ use crate::backoff::Backoff;
 use crate::consumer::Consumer;
 use crate::ledger::breaker::Kept;
 use crate::ledger::sighting;
-use crate::poll::Cursor;
+use crate::poll::{Cursor, Polled};
 use crate::remedy::Remedy;
 use crate::servers::{Answer, Next, Server};
 use crate::{database, delete, keep, lane, ledger, migrate, poll, sqlstate};
@@ -160,9 +160,13 @@ async fn polls(consumer: &Consumer) {
                 } else {
                     (wait * 2).min(settings.max)
                 };
-                // Up to a tenth earlier, so that consumers don't keep step.
-                let jittered = wait.mul_f64(1.0 - rand::random::<f64>() / 10.0);
-                let pause = if polled.whole { jittered } else { settings.min };
+                let pause = match polled {
+                    // Up to a tenth earlier, so that consumers don't keep step.
+                    Polled { whole: true, .. } => wait.mul_f64(1.0 - rand::random::<f64>() / 10.0),
+                    // There is more to write down.
+                    Polled { new: 1.., .. } => Duration::ZERO,
+                    Polled { .. } => settings.min,
+                };
                 rest(consumer, pause.min(settings.min)).await
                     && tokio::select! {
                         going_on = rest(consumer, pause.saturating_sub(settings.min)) => going_on,

@@ -92,6 +92,7 @@ mod tests {
                 etag: String::new(),
                 size,
                 attempts: 1,
+                kept: false,
             }
         };
         (0..count).map(file).collect()
