@@ -250,13 +250,6 @@ impl Site {
             .collect()
     }
 
-    /// Whether nothing lies in the inbox.
-    pub fn is_inbox_empty(&self) -> bool {
-        let listed = self.as_reader();
-        let listed = self.runtime.block_on(listed.list("inbox/", None));
-        listed.is_ok_and(|page| page.objects.is_empty() && page.strange.is_empty())
-    }
-
     /// Rows of a query, each as one text; null is `null`.
     pub fn rows(&self, query: &str) -> Vec<String> {
         self.try_rows(query)

@@ -44,7 +44,7 @@ pub fn until_all_is_loaded(site: &Site, storm: &Storm) {
         "SELECT count(*) FROM nightdrop.file WHERE gone_at IS NULL OR state = 'waiting'";
     let begun = Instant::now();
     while !storm.has_failed() {
-        if site.try_rows(undecided).is_ok_and(|rows| rows == ["0"]) && site.is_inbox_empty() {
+        if site.try_rows(undecided).is_ok_and(|rows| rows == ["0"]) && site.keys().is_empty() {
             return;
         }
         if begun.elapsed() > Duration::from_mins(3) {
