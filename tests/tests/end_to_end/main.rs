@@ -11,6 +11,7 @@ mod bystanders;
 mod crashes;
 mod explain;
 mod gate;
+mod guards;
 mod hangs;
 mod hostile;
 mod keep;
