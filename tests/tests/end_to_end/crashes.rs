@@ -174,7 +174,8 @@ fn two_consumers_share_a_backlog_without_loading_anything_twice() {
 #[test]
 fn two_consumers_that_load_the_same_run_at_the_same_time_load_it_once() {
     on_each(|site| {
-        let mut site = site.configured(SHORT_LEASE);
+        // Long enough that the first load is not taken for dead while it is held.
+        let mut site = site.configured("[load]\nlease = \"1m\"\n");
         let gate = gate_before_postgres(&mut site);
         let result = departures("2013-01-31T05:00:00Z").rows(&many_rows(20_000));
         let (gzip, packed) = result.gzipped();
@@ -186,10 +187,10 @@ fn two_consumers_that_load_the_same_run_at_the_same_time_load_it_once() {
         // The second consumer goes to Postgres directly, and sees the same run under another key.
         site.database_url = None;
         site.drop_as(&gzip, &packed);
-        site.once();
-        assert_eq!(
-            site.rows("SELECT key LIKE '%.gz', state FROM nightdrop.file ORDER BY id"),
-            ["false|waiting", "true|loaded"]
+        let _second = site.start(&["run"]);
+        site.wait_for(
+            "SELECT key LIKE '%.gz', state FROM nightdrop.file ORDER BY id",
+            &["false|waiting", "true|loaded"],
         );
         gate.open();
 

@@ -46,8 +46,9 @@ use crate::producers::Producer;
 use crate::site::Site;
 use crate::weather::Storm;
 
-/// What two consumers are told besides where bucket and Postgres are. Leases run out during the longer stops.
-const CONSUMERS: &str = "[load]\nlease = \"3s\"\n[breaker]\nopen_for = \"2s\"\n";
+/// What two consumers are told besides where bucket and Postgres are. Leases run out during the longer stops. What a
+/// consumer has in hand when it is killed is loaded file by file from then on: of 500 files at once most would be.
+const CONSUMERS: &str = "[load]\nlease = \"3s\"\nbatch_files = 100\n[breaker]\nopen_for = \"2s\"\n";
 
 /// How long it blows, and how many results there are at least.
 fn form() -> (Duration, u64) {

@@ -37,17 +37,23 @@ pub fn until_it_is_over(site: &Site, storm: &Storm, share: u64) {
     }
 }
 
-/// Waits until the inbox is empty and each file has its verdict. A job that was paused meanwhile goes on after a quarter
-/// of an hour at most; none should have been for as long.
+/// Waits until the inbox is empty and each file has its verdict, for as long as there are fewer and fewer without one.
 pub fn until_all_is_loaded(site: &Site, storm: &Storm) {
     let undecided =
         "SELECT count(*) FROM nightdrop.file WHERE gone_at IS NULL OR state = 'waiting'";
-    let begun = Instant::now();
+    let (mut fewest, mut since) = (u64::MAX, Instant::now());
     while !storm.has_failed() {
-        if site.try_rows(undecided).is_ok_and(|rows| rows == ["0"]) && site.keys().is_empty() {
+        let left: Option<u64> = site
+            .try_rows(undecided)
+            .ok()
+            .and_then(|rows| rows[0].parse().ok());
+        if left == Some(0) && site.keys().is_empty() {
             return;
         }
-        if begun.elapsed() > Duration::from_mins(3) {
+        if let Some(left) = left.filter(|left| *left < fewest) {
+            (fewest, since) = (left, Instant::now());
+        }
+        if since.elapsed() > Duration::from_mins(1) {
             let waiting = site.rows(
                 "SELECT id, key, state, streamed, attempts, worker, lease_until, retry_at, reason, error, gone_at
                  FROM nightdrop.file WHERE gone_at IS NULL OR state = 'waiting' ORDER BY id LIMIT 20",
