@@ -24,17 +24,15 @@ pub(super) fn meet(own: &Extent, newer: &[Extent]) -> Meeting {
     let Some((column, from, to)) = own else {
         return Meeting::Partial;
     };
-    let mut ranges = Vec::with_capacity(newer.len());
-    for (other, from, to) in newer.iter().flatten() {
-        if other != column {
-            // Ranges of two columns can't be compared.
-            return Meeting::Partial;
-        }
-        ranges.push((*from, *to));
-    }
+    // Ranges of two columns can't be compared: what is not covered by those of its own may be touched.
+    let (alike, unlike): (Vec<_>, Vec<_>) = newer
+        .iter()
+        .flatten()
+        .partition(|(other, ..)| other == column);
+    let mut ranges: Vec<(i64, i64)> = alike.iter().map(|(_, from, to)| (*from, *to)).collect();
     ranges.sort_unstable();
     let mut covered_to = *from;
-    let mut touched = false;
+    let mut touched = !unlike.is_empty();
     for (start, end) in ranges {
         if end <= *from || start >= *to {
             continue;
@@ -76,6 +74,13 @@ mod tests {
         );
         assert_eq!(meet(&Some(day(10, 20)), &[None]), Meeting::Covered);
         assert_eq!(meet(&None, &[Some(day(0, 1)), None]), Meeting::Covered);
+        assert_eq!(
+            meet(
+                &Some(day(10, 20)),
+                &[Some(("other".into(), 0, 99)), Some(day(10, 20))]
+            ),
+            Meeting::Covered
+        );
     }
 
     #[test]
