@@ -2,25 +2,60 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{PgConnection, Row};
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use crate::table::Name;
 
-/// One at a time makes, changes or retires a table; the schema's lock keeps two tables of a new schema
-/// from making it at once. Held until the transaction ends.
+/// One at a time makes, changes or retires a table. Held until the transaction ends.
 ///
 /// # Errors
 /// When another has it for longer than the lock time-out, or Postgres is away.
 pub(crate) async fn lock(connection: &mut PgConnection, name: &Name) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "SELECT pg_advisory_xact_lock(hashtextextended('nightdrop schema ' || $1, 0)),
-                pg_advisory_xact_lock(hashtextextended('nightdrop table ' || $1 || '.' || $2, 0))",
+        "SELECT pg_advisory_xact_lock(hashtextextended('nightdrop table ' || $1 || '.' || $2, 0))",
     )
     .bind(&name.schema)
     .bind(&name.table)
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// One at a time makes a table in a schema, and the schema with the first. Whoever only changes a table,
+/// and may have to wait for those who read it, holds up no other table by this. After [`lock`], and until
+/// the transaction ends.
+///
+/// # Errors
+/// When another has it for longer than the lock time-out, or Postgres is away.
+pub(crate) async fn lock_schema(
+    connection: &mut PgConnection,
+    schema: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('nightdrop schema ' || $1, 0))")
+        .bind(schema)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Whether a table has rows of this producer.
+///
+/// # Errors
+/// When the table is not there or may not be read, or Postgres is away.
+pub(crate) async fn has_rows_of(
+    connection: &mut PgConnection,
+    name: &Name,
+    producer: &str,
+) -> Result<bool, sqlx::Error> {
+    let statement = format!(
+        "SELECT EXISTS (SELECT FROM {} WHERE _producer = $1)",
+        name.quoted()
+    );
+    sqlx::query_scalar(AssertSqlSafe(statement))
+        .bind(producer)
+        .fetch_one(connection)
+        .await
 }
 
 /// Whether a table is there, and whose it is.
@@ -56,24 +91,52 @@ pub(crate) async fn find(connection: &mut PgConnection, name: &Name) -> Result<F
     })
 }
 
-/// A table's columns, without generated ones: name to type, as `format_type` writes it.
+/// A table's columns, without generated ones: name to type, as `format_type` writes it, with its
+/// precision and length.
+pub(crate) type Columns = BTreeMap<String, String>;
+
+const COLUMNS: &str =
+    "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a
+     WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attrelid = ";
+
+/// A table's columns.
 ///
 /// # Errors
-/// When Postgres is away.
+/// When the table is not there, or Postgres is away.
 pub(crate) async fn columns(
     connection: &mut PgConnection,
     name: &Name,
-) -> Result<BTreeMap<String, String>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT a.attname::text, format_type(a.atttypid, NULL)
-         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped
-           AND a.attgenerated = ''",
+) -> Result<Columns, sqlx::Error> {
+    let statement = format!("{COLUMNS} {}", name.class());
+    of_rows(
+        &sqlx::raw_sql(AssertSqlSafe(statement))
+            .fetch_all(connection)
+            .await?,
     )
-    .bind(&name.schema)
-    .bind(&name.table)
-    .fetch_all(connection)
-    .await?;
+}
+
+/// A table's columns, which nobody changes from here to the transaction's end; rows can still be read
+/// and written by everyone.
+///
+/// # Errors
+/// When the table is not there or may not be written, somebody else has it locked, or Postgres is away.
+pub(crate) async fn lock_columns(
+    connection: &mut PgConnection,
+    name: &Name,
+) -> Result<Columns, sqlx::Error> {
+    let statement = format!(
+        "LOCK TABLE {} IN ROW EXCLUSIVE MODE; {COLUMNS} {}",
+        name.quoted(),
+        name.class()
+    );
+    of_rows(
+        &sqlx::raw_sql(AssertSqlSafe(statement))
+            .fetch_all(connection)
+            .await?,
+    )
+}
+
+fn of_rows(rows: &[PgRow]) -> Result<Columns, sqlx::Error> {
     rows.iter()
         .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
         .collect()

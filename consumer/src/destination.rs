@@ -1,13 +1,15 @@
 //! Finds or makes the table that a result goes to, in a short transaction of its own before the load,
 //! under an advisory lock on the table, and never waiting long for anyone who reads it.
 
-use nightdrop_schema::{Header, Job, Mode, Producer};
+use nightdrop_schema::{Column, Header, Job, Mode, Producer};
 use sqlx::{AssertSqlSafe, PgTransaction, Row};
 
-use crate::catalog;
-use crate::config::Route;
+use crate::catalog::{self, Columns};
+use crate::config::{Config, Quota, Route};
 use crate::failpoint::failpoint;
+use crate::ledger::job;
 use crate::ledger::reason::{Cause, Reason};
+use crate::ledger::state::State;
 use crate::pool::{LIMIT, Pool, no_answer};
 use crate::remedy::Remedy;
 use crate::sqlstate;
@@ -27,9 +29,12 @@ pub struct Destination {
 /// Why a result has no table to go to.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// This result can't go there, whatever is done: its file is parked.
+    /// This result can't go there: its file is parked, or held where a quota keeps it out.
     #[error("{}", .0.sentence)]
     Unfit(Reason),
+    /// It differs from the job's first result, which is about to be loaded: that one's verdict tells.
+    #[error("the first result of {0}/{1} is still to be loaded")]
+    NotYet(Producer, Job),
     /// Nothing of this job can go there until a person has looked: the job rests.
     #[error("{0}")]
     Blocked(String),
@@ -49,7 +54,9 @@ impl Error {
     /// What is to be done.
     pub fn remedy(&self) -> Remedy {
         match self {
+            Self::Unfit(reason) if reason.cause.state() == State::Held => Remedy::Hold,
             Self::Unfit(_) => Remedy::Park,
+            Self::NotYet(..) => Remedy::Retry,
             Self::Blocked(_) => Remedy::Pause,
             // Somebody reads or changes the table: that is no reason for other jobs to wait.
             Self::Postgres { source, .. } if sqlstate::is_locked_out(source) => Remedy::Pause,
@@ -64,7 +71,9 @@ impl Error {
 }
 
 /// Finds the table of this producer's job and makes it fit for this result: made if there is none,
-/// extended if it lacks columns and is the producer's own.
+/// extended if it lacks columns and is the producer's own. As long as nothing of the job was ever loaded,
+/// its mode, its key and its columns' types are those of the last result that came, unless one before it
+/// is `pending`.
 ///
 /// # Errors
 /// When the result doesn't fit its table, the table isn't ours, or Postgres refuses.
@@ -73,13 +82,16 @@ pub async fn settle(
     producer: &Producer,
     job: &Job,
     header: &Header,
-    routes: &[Route],
+    pending: bool,
+    config: &Config,
 ) -> Result<Destination, Error> {
     let settlement = Settlement {
         producer,
         job,
         header,
-        routes,
+        pending,
+        routes: &config.routes,
+        quota: &config.quota,
     };
     // Each statement is short, and waits for no lock for long.
     tokio::time::timeout(LIMIT, settlement.run(pool))
@@ -91,7 +103,9 @@ struct Settlement<'a> {
     producer: &'a Producer,
     job: &'a Job,
     header: &'a Header,
+    pending: bool,
     routes: &'a [Route],
+    quota: &'a Quota,
 }
 
 /// What the ledger says of a job.
@@ -100,6 +114,14 @@ struct Known {
     mode: String,
     primary_key: Vec<String>,
     life: i64,
+}
+
+/// A table that results can go to.
+struct Made {
+    /// Whether it is a route's.
+    routed: bool,
+    /// Whether it was made just now.
+    new: bool,
 }
 
 impl Settlement<'_> {
@@ -118,12 +140,50 @@ impl Settlement<'_> {
     async fn steps(&self, transaction: &mut PgTransaction<'_>) -> Result<Destination, Error> {
         self.execute(transaction, "SET LOCAL lock_timeout = '2s'")
             .await?;
-        let (name, known) = self.lock(transaction).await?;
-        if let Some(known) = &known {
-            self.same_as_before(known).map_err(Error::Unfit)?;
+        let (name, mut known) = self.lock(transaction).await?;
+        if let Some(before) = &known
+            && let Err(reason) = self.same_as_before(before)
+        {
+            if !self.is_unused(transaction, &name).await? {
+                return Err(Error::Unfit(reason));
+            }
+            // What was parked and never loaded says nothing of what comes after it.
+            job::forget(transaction, self.producer, self.job)
+                .await
+                .map_err(|source| self.postgres(source))?;
+            known = None;
         }
-        let routed = self.find_or_make(transaction, &name).await?;
-        let mut columns = catalog::columns(transaction, &name)
+        let Made { routed, new } = self
+            .find_or_make(transaction, &name, known.as_ref())
+            .await?;
+        let columns = self.columns(transaction, &name, routed).await?;
+        let fit = table::fit(&name, self.header, &columns, routed).map_err(Error::Unfit)?;
+        if !new && fit.missing.len() > self.quota.new_columns as usize {
+            return Err(Error::Unfit(
+                self.too_many_columns(&name, fit.missing.len()),
+            ));
+        }
+        if matches!(self.header.mode, Mode::Upsert { .. }) {
+            self.check_unique(transaction, &name, routed).await?;
+        }
+        let life = match known {
+            Some(known) => known.life,
+            None => self.write_down(transaction, &name).await?,
+        };
+        if !fit.missing.is_empty() {
+            self.extend(transaction, &name, &fit.missing).await?;
+        }
+        Ok(Destination { name, routed, life })
+    }
+
+    /// The table's own columns, once they are of this result's types if nothing stands against that.
+    async fn columns(
+        &self,
+        transaction: &mut PgTransaction<'_>,
+        name: &Name,
+        routed: bool,
+    ) -> Result<Columns, Error> {
+        let mut columns = catalog::columns(transaction, name)
             .await
             .map_err(|source| self.postgres(source))?;
         for (service, ty) in table::SERVICE {
@@ -134,21 +194,64 @@ impl Settlement<'_> {
                 )));
             }
         }
-        let missing =
-            table::missing_columns(&name, self.header, &columns, routed).map_err(Error::Unfit)?;
-        for column in missing {
-            for statement in table::add(&name, column) {
-                self.execute(transaction, &statement).await?;
+        if !routed
+            && table::fit(name, self.header, &columns, routed).is_err()
+            && self.is_unused(transaction, name).await?
+        {
+            let statement = table::retype(name, self.header, &columns);
+            self.execute(transaction, &statement).await?;
+            for column in &self.header.columns {
+                if let Some(ty) = columns.get_mut(column.name.as_str()) {
+                    table::full_name(column.ty).clone_into(ty);
+                }
             }
         }
-        if matches!(self.header.mode, Mode::Upsert { .. }) {
-            self.check_unique(transaction, &name, &self.key()).await?;
+        Ok(columns)
+    }
+
+    /// Whether no result of this job was ever loaded, so that its table is as a parked file left it.
+    async fn is_unused(
+        &self,
+        transaction: &mut PgTransaction<'_>,
+        name: &Name,
+    ) -> Result<bool, Error> {
+        let loaded = job::has_loaded(transaction, self.producer, self.job)
+            .await
+            .map_err(|source| self.postgres(source))?;
+        if loaded {
+            return Ok(false);
         }
-        let life = match known {
-            Some(known) => known.life,
-            None => self.write_down(transaction, &name).await?,
-        };
-        Ok(Destination { name, routed, life })
+        // The history is not kept for ever.
+        let rows = catalog::has_rows_of(transaction, name, self.producer.as_str())
+            .await
+            .map_err(|source| self.postgres(source))?;
+        if self.pending && !rows {
+            return Err(Error::NotYet(self.producer.clone(), self.job.clone()));
+        }
+        Ok(!rows)
+    }
+
+    fn too_many_columns(&self, name: &Name, missing: usize) -> Reason {
+        Reason::new(
+            Cause::QuotaColumns,
+            format!(
+                "it brings {missing} columns that {name} doesn't have, and one file may add {}; raise [quota] new_columns, or let the query give fewer: it is tried again every hour",
+                self.quota.new_columns
+            ),
+        )
+    }
+
+    /// Adds columns, and commits. Everyone who reads the table waits from the first of these statements to
+    /// the last, which are therefore one message: nobody waits for us.
+    async fn extend(
+        &self,
+        transaction: &mut PgTransaction<'_>,
+        name: &Name,
+        missing: &[&Column],
+    ) -> Result<(), Error> {
+        let statements = table::add(name, missing).join("; ");
+        self.execute_all(transaction, &format!("{statements}; COMMIT AND CHAIN"))
+            .await
     }
 
     /// Locks the table that the job goes to, and gives what the ledger says of the job from then on.
@@ -249,12 +352,17 @@ impl Settlement<'_> {
         Some(route.table.clone())
     }
 
-    /// Gives whether the table is a route's.
     async fn find_or_make(
         &self,
         transaction: &mut PgTransaction<'_>,
         name: &Name,
-    ) -> Result<bool, Error> {
+        known: Option<&Known>,
+    ) -> Result<Made, Error> {
+        if known.is_none() {
+            catalog::lock_schema(transaction, &name.schema)
+                .await
+                .map_err(|source| self.postgres(source))?;
+        }
         let catalog::Found {
             ours,
             schema_there,
@@ -275,6 +383,9 @@ impl Settlement<'_> {
                 )));
             }
             _ => {}
+        }
+        if known.is_none() && !routed {
+            self.check_tables(transaction).await?;
         }
         if !there {
             if !schema_there {
@@ -303,7 +414,27 @@ impl Settlement<'_> {
         .execute(&mut **transaction)
         .await
         .map_err(|source| self.postgres(source))?;
-        Ok(routed)
+        Ok(Made {
+            routed,
+            new: !there,
+        })
+    }
+
+    /// A producer has so many tables and no more.
+    async fn check_tables(&self, transaction: &mut PgTransaction<'_>) -> Result<(), Error> {
+        let tables = job::tables(transaction, self.producer)
+            .await
+            .map_err(|source| self.postgres(source))?;
+        if tables < i64::from(self.quota.tables) {
+            return Ok(());
+        }
+        Err(Error::Unfit(Reason::new(
+            Cause::QuotaTables,
+            format!(
+                "{} has {tables} tables, and may have {}; retire a job that is no longer wanted, or raise [quota] tables: this one is loaded then",
+                self.producer, self.quota.tables
+            ),
+        )))
     }
 
     /// An upsert rests on a unique index over exactly the producer and the key.
@@ -311,8 +442,9 @@ impl Settlement<'_> {
         &self,
         transaction: &mut PgTransaction<'_>,
         name: &Name,
-        key: &[&str],
+        routed: bool,
     ) -> Result<(), Error> {
+        let key = self.key();
         let columns: Vec<&str> = ["_producer"]
             .into_iter()
             .chain(key.iter().copied())
@@ -322,6 +454,10 @@ impl Settlement<'_> {
             .map_err(|source| self.postgres(source))?;
         if there {
             return Ok(());
+        }
+        if !routed && self.is_unused(transaction, name).await? {
+            let statement = table::index(name, &self.header.mode).unwrap_or_default();
+            return self.execute(transaction, &statement).await;
         }
         Err(Error::Blocked(format!(
             "{name} has no unique index that tells the rows of an upsert apart; make it: CREATE UNIQUE INDEX ON {} ({})",
@@ -372,16 +508,33 @@ impl Settlement<'_> {
             .execute(&mut **transaction)
             .await
             .map(drop)
-            .map_err(|source| match source {
-                source if sqlstate::is_beyond_limits(&source) => Error::Unfit(Reason::new(
-                    Cause::TooWide,
-                    format!(
-                        "Postgres has no room for this result in its table: {}",
-                        sqlstate::sentence(&source)
-                    ),
-                )),
-                source => self.postgres(source),
-            })
+            .map_err(|source| self.refused(source))
+    }
+
+    /// The same with several statements in one message.
+    async fn execute_all(
+        &self,
+        transaction: &mut PgTransaction<'_>,
+        statements: &str,
+    ) -> Result<(), Error> {
+        sqlx::raw_sql(AssertSqlSafe(statements.to_owned()))
+            .execute(&mut **transaction)
+            .await
+            .map(drop)
+            .map_err(|source| self.refused(source))
+    }
+
+    fn refused(&self, source: sqlx::Error) -> Error {
+        if sqlstate::is_beyond_limits(&source) {
+            return Error::Unfit(Reason::new(
+                Cause::TooWide,
+                format!(
+                    "Postgres has no room for this result in its table: {}",
+                    sqlstate::sentence(&source)
+                ),
+            ));
+        }
+        self.postgres(source)
     }
 
     fn postgres(&self, source: sqlx::Error) -> Error {

@@ -15,6 +15,7 @@ pub struct Destinations(Mutex<HashMap<(Producer, Job), (Header, Destination)>>);
 
 impl Destinations {
     /// The table for this result: the known one if the result looks like the last, else settled anew.
+    /// `pending` says that one before it is about to be loaded.
     ///
     /// # Errors
     /// As [`destination::settle`].
@@ -24,6 +25,7 @@ impl Destinations {
         producer: &Producer,
         job: &Job,
         header: &Header,
+        pending: bool,
     ) -> Result<Destination, destination::Error> {
         let whose = (producer.clone(), job.clone());
         let known = self
@@ -37,9 +39,9 @@ impl Destinations {
         {
             return Ok(destination);
         }
-        let routes = &consumer.config.routes;
+        let config = &consumer.config;
         let destination =
-            destination::settle(consumer.pool(), producer, job, header, routes).await?;
+            destination::settle(consumer.pool(), producer, job, header, pending, config).await?;
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

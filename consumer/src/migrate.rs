@@ -39,6 +39,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/0005_redrive.sql"),
     ),
     (6, "keep", include_str!("../../migrations/0006_keep.sql")),
+    (
+        7,
+        "quotas",
+        include_str!("../../migrations/0007_quotas.sql"),
+    ),
 ];
 
 /// Why the tables are not as they should be.

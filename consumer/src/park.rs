@@ -8,7 +8,7 @@ use sqlx::PgTransaction;
 use uuid::Uuid;
 
 use crate::failpoint::failpoint;
-use crate::fetch::{self, unread};
+use crate::fetch::{self, HELD_FOR, unread};
 use crate::ledger::claim::File;
 use crate::ledger::parked::{PART, beyond, keep, keep_all};
 use crate::ledger::reason::{Cause, Reason};
@@ -104,8 +104,9 @@ pub async fn decide(
     Ok(Tally::of(&verdicts))
 }
 
-/// Parks a file whose bytes are not at hand: it is read from the bucket once more, part by part. One
-/// that was parked before keeps the bytes that are there. Gives what became of it.
+/// Parks a file whose bytes are not at hand: it is read from the bucket once more, part by part; or
+/// holds it there, if that is what its reason leads to. One that was parked before keeps the bytes that
+/// are there. Gives what became of it.
 ///
 /// # Errors
 /// When Postgres or the bucket is away, or refuses.
@@ -124,6 +125,14 @@ pub async fn park(
             ..Verdict::because(file.id, reason)
         };
         return decide(pool, token, vec![parked], Vec::new(), room).await;
+    }
+    if reason.cause.state() == State::Held {
+        // There may be room, or a higher quota, some time.
+        let held = Verdict {
+            retry_in: Some(HELD_FOR),
+            ..Verdict::because(file.id, reason)
+        };
+        return decide(pool, token, vec![held], Vec::new(), room).await;
     }
     if file.size > room.up_to {
         let held = too_large(file.id, &reason, file.size);

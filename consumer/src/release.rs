@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::consumer::Consumer;
-use crate::ledger::redrive;
+use crate::ledger::{job, redrive};
 
 /// Room is looked for so often, for it is found by adding up all that a producer has parked.
 const ROOM: Duration = Duration::from_secs(10);
@@ -42,6 +42,7 @@ impl Round {
 pub async fn release(consumer: &Consumer) -> Result<u64, sqlx::Error> {
     let (pool, config) = (consumer.pool(), &consumer.config);
     let mut released = redrive::release(pool).await?;
+    released += job::release(pool, config.quota.tables).await?;
     if consumer.rounds.room.is_due(ROOM) {
         released += redrive::release_into_room(pool, config.quota.parked).await?;
     }

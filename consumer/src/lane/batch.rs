@@ -190,11 +190,19 @@ async fn group(
         }
         match consumer
             .destinations
-            .find(consumer, &producer, &job, &ready.header)
+            .find(
+                consumer,
+                &producer,
+                &job,
+                &ready.header,
+                groups.contains_key(&whose),
+            )
             .await
         {
             Ok(destination) => add(&mut groups, whose, destination, ready),
             Err(destination::Error::Unfit(reason)) => unfit.push((ready.file.id, reason)),
+            // Given back with what has no verdict, and taken again when the first has its own.
+            Err(destination::Error::NotYet(..)) => {}
             Err(error) if error.remedy() == Remedy::Pause => {
                 rest(consumer, &producer, &job, &error.to_string()).await?;
                 groups.remove(&whose);

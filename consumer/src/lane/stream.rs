@@ -186,7 +186,7 @@ async fn load_rows(
     let (producer, job) = (file.key.producer(), file.key.job());
     let destination = match consumer
         .destinations
-        .find(consumer, producer, job, header)
+        .find(consumer, producer, job, header, false)
         .await
     {
         Ok(destination) => destination,

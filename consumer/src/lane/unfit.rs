@@ -11,6 +11,7 @@ use crate::fetch::{self, unread};
 use crate::ledger::claim::File;
 use crate::ledger::parked::PART;
 use crate::ledger::reason::Reason;
+use crate::ledger::state::State;
 use crate::ledger::verdict::{Tally, Verdict};
 use crate::park;
 
@@ -40,9 +41,10 @@ pub(super) async fn park(
 ) -> Result<Parked, Error> {
     let mut parked = Parked::default();
     let room = consumer.room();
-    let (small, others): (Vec<_>, Vec<_>) = unfit.into_iter().partition(|(file, _)| {
-        // Of what is kept already no bytes are needed.
-        !file.kept && file.size <= room.up_to.min(PART as u64)
+    let (small, others): (Vec<_>, Vec<_>) = unfit.into_iter().partition(|(file, reason)| {
+        // Of what is kept already, or stays in the bucket, no bytes are needed.
+        let wanted = !file.kept && reason.cause.state() != State::Held;
+        wanted && file.size <= room.up_to.min(PART as u64)
     });
     let mut arriving = stream::iter(small)
         .map(|(file, reason)| async move { get(consumer, file, reason).await })

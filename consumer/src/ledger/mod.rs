@@ -5,6 +5,7 @@ pub mod breaker;
 pub mod claim;
 pub mod deletion;
 pub mod history;
+pub mod job;
 pub mod life;
 pub mod parked;
 pub mod pause;

@@ -11,8 +11,10 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Acquire, PgTransaction};
 
 use super::replace::Replaced;
+use super::widen::widen;
 use super::{
-    Error, Rows, Target, Watch, append, begin, lock_job, not_ahead, other_content, replace, upsert,
+    Error, Open, Rows, Target, Watch, append, begin, lock_job, not_ahead, open, other_content,
+    replace, upsert,
 };
 use crate::destination::Destination;
 use crate::failpoint::failpoint;
@@ -65,7 +67,8 @@ pub struct Loaded {
     pub refused: Vec<(Producer, Job, String)>,
     /// Files of jobs that another consumer is loading just now, or that are to be settled anew.
     pub busy: Vec<i64>,
-    /// Jobs that were retired, or are just now: what is known of their tables is to be forgotten.
+    /// Jobs that were retired, or are just now, or whose table is not as it was: what is known of their
+    /// tables is to be forgotten.
     pub elsewhere: Vec<(Producer, Job)>,
 }
 
@@ -233,6 +236,16 @@ async fn load_group(
                 verdicts.extend(done.verdicts);
                 result.unfit.extend(done.unfit);
             }
+            Err(Error::Changed) => {
+                savepoint.rollback().await?;
+                result
+                    .elsewhere
+                    .push((group.producer.clone(), group.job.clone()));
+                parts.push(part);
+                let rest = parts.into_iter().flatten().map(|ready| ready.file.id);
+                result.busy.extend(rest);
+                return Ok(());
+            }
             Err(error) => match (of_its_table(&error), part) {
                 (Remedy::Park, [one]) => {
                     savepoint.rollback().await?;
@@ -294,14 +307,17 @@ async fn load_part(
             header: &first.header,
             watch,
         };
+        let Open { columns, widened } = open(savepoint, target).await?;
         match &first.header.mode {
             Mode::Append => {
-                append::load(savepoint, target, pieces(alike)).await?;
+                append::load(savepoint, target, widen(pieces(alike), &widened)).await?;
                 part.verdicts
                     .extend(alike.iter().map(|ready| loaded(ready)));
             }
             Mode::Upsert { .. } => {
-                let repeated = upsert::load(savepoint, target, pieces(alike)).await?;
+                let repeated =
+                    upsert::load(savepoint, target, &columns, widen(pieces(alike), &widened))
+                        .await?;
                 for ready in alike {
                     if repeated.contains(&ready.file.id) {
                         part.unfit
@@ -318,9 +334,9 @@ async fn load_part(
                         ..target
                     };
                     let (as_of, file) = (ready.content.as_of, ready.file.id);
-                    match replace::load(savepoint, target, as_of, file, &mut pieces(&[ready]))
-                        .await?
-                    {
+                    let one = [*ready];
+                    let mut rows = widen(pieces(&one), &widened);
+                    match replace::load(savepoint, target, as_of, file, &mut rows).await? {
                         Replaced::Loaded => part.verdicts.push(loaded(ready)),
                         Replaced::Superseded => part.verdicts.push(Verdict::read(
                             file,

@@ -10,6 +10,7 @@ mod replace;
 pub mod stream;
 mod upsert;
 mod watch;
+mod widen;
 
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
@@ -20,6 +21,7 @@ use std::time::Duration;
 pub use copy::Interrupted;
 pub use watch::Watch;
 
+use crate::catalog::{self, Columns};
 use crate::destination::Destination;
 use crate::failpoint::failpoint;
 use crate::ledger::instant;
@@ -27,6 +29,7 @@ use crate::ledger::reason::{Cause, Reason};
 use crate::ledger::watch::Session;
 use crate::remedy::Remedy;
 use crate::sqlstate;
+use crate::table::{self, Fit, Widening};
 
 /// Rows in binary COPY format, on their way to a table.
 pub type Rows<'a> = BoxStream<'a, Result<Vec<u8>, Interrupted>>;
@@ -43,6 +46,9 @@ pub enum Error {
     /// It could not be seen to move, by us or by anybody.
     #[error("given up: its lease could not be renewed for {} s", .0.as_secs_f32())]
     Lost(Duration),
+    /// The table is no longer as it was when the rows were prepared for it.
+    #[error("the table was changed meanwhile")]
+    Changed,
 }
 
 impl From<copy::Error> for Error {
@@ -59,7 +65,7 @@ impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Postgres(error) => sqlstate::remedy(error),
-            Self::Interrupted | Self::Lost(_) => Remedy::Retry,
+            Self::Interrupted | Self::Lost(_) | Self::Changed => Remedy::Retry,
         }
     }
 }
@@ -135,6 +141,23 @@ struct Target<'a> {
     destination: &'a Destination,
     header: &'a Header,
     watch: &'a Watch,
+}
+
+/// A table that nobody changes any more while this transaction goes on.
+struct Open {
+    columns: Columns,
+    widened: Vec<Widening>,
+}
+
+/// Keeps the table as it is from here on, and looks at what it is: a COPY in binary takes eight bytes
+/// for whatever the column's type has in eight bytes.
+async fn open(connection: &mut PgConnection, target: Target<'_>) -> Result<Open, Error> {
+    let Destination { name, routed, .. } = target.destination;
+    let columns = catalog::lock_columns(connection, name).await?;
+    match table::fit(name, target.header, &columns, *routed) {
+        Ok(Fit { missing, widened }) if missing.is_empty() => Ok(Open { columns, widened }),
+        _ => Err(Error::Changed),
+    }
 }
 
 /// A statement whose names went through [`crate::table::identifier`].

@@ -11,8 +11,10 @@ use uuid::Uuid;
 
 use super::batch::{of_its_table, repeated_key};
 use super::replace::Replaced;
+use super::widen::widen;
 use super::{
-    Error, Rows, Target, Watch, append, begin, lock_job, not_ahead, other_content, replace, upsert,
+    Error, Open, Rows, Target, Watch, append, begin, lock_job, not_ahead, open, other_content,
+    replace, upsert,
 };
 use crate::destination::Destination;
 use crate::failpoint::failpoint;
@@ -48,7 +50,8 @@ pub enum Outcome {
     Refused(String),
     /// Another consumer's by now, or its job is being loaded elsewhere.
     NotNow,
-    /// Its job was retired, or is just now: what is known of its table is to be forgotten.
+    /// Its job was retired, or is just now, or its table is not as it was: what is known of it is to be
+    /// forgotten.
     Elsewhere,
 }
 
@@ -72,6 +75,7 @@ pub async fn load(
         watch.end(connection).await;
     }
     match done {
+        Err(Error::Changed) => Ok(Outcome::Elsewhere),
         Err(Error::Postgres(error)) => match Error::from(error) {
             error if error.remedy() == Remedy::Park => Ok(Outcome::Unfit(Reason::new(
                 Cause::Refused,
@@ -241,12 +245,14 @@ async fn transaction(
         header,
         watch,
     };
+    let Open { columns, widened } = open(&mut transaction, target).await?;
+    let mut widened = widen(rows.boxed(), &widened);
     match &header.mode {
         Mode::Append => {
-            append::load(&mut transaction, target, rows.boxed()).await?;
+            append::load(&mut transaction, target, widened).await?;
         }
         Mode::Upsert { .. } => {
-            if !upsert::load(&mut transaction, target, rows.boxed())
+            if !upsert::load(&mut transaction, target, &columns, widened)
                 .await?
                 .is_empty()
             {
@@ -254,7 +260,15 @@ async fn transaction(
             }
         }
         Mode::Replace { .. } => {
-            match replace::load(&mut transaction, target, envelope.time, file.id, rows).await? {
+            match replace::load(
+                &mut transaction,
+                target,
+                envelope.time,
+                file.id,
+                &mut widened,
+            )
+            .await?
+            {
                 Replaced::Loaded => {}
                 Replaced::Superseded => {
                     transaction.rollback().await?;

@@ -1,21 +1,22 @@
 //! `upsert`: row by row, a row yields only to a later row of the same key.
 
-use std::collections::BTreeMap;
-
 use nightdrop_schema::Mode;
 use sqlx::{AssertSqlSafe, PgTransaction, Row};
 
 use super::{Rows, Target, copy, execute};
-use crate::catalog;
+use crate::catalog::Columns;
 use crate::failpoint::failpoint;
 use crate::table;
 
-/// Loads rows of any number of files with one header, through a stage. Their job is locked.
+/// Loads rows of any number of files with one header, through a stage. Their job is locked, and their
+/// table is kept as it is: `there` names all of its columns, those too that another consumer has added
+/// since this one settled it.
 ///
 /// Gives the files in which a key comes more than once: none of their rows is loaded.
 pub(super) async fn load(
     transaction: &mut PgTransaction<'_>,
     target: Target<'_>,
+    there: &Columns,
     rows: Rows<'_>,
 ) -> Result<Vec<i64>, copy::Error> {
     let Mode::Upsert { primary_key } = &target.header.mode else {
@@ -48,10 +49,7 @@ pub(super) async fn load(
     .map(|row| row.try_get(0))
     .collect::<Result<Vec<i64>, _>>()?;
 
-    // The stage keeps the table from being changed from here on; before that, another consumer may have
-    // added columns that this one has never seen.
-    let there = catalog::columns(transaction, &target.destination.name).await?;
-    let set = updates(target, &there).join(", ");
+    let set = updates(target, there).join(", ");
     sqlx::query(AssertSqlSafe(format!(
         "INSERT INTO {name} AS t ({columns})
          SELECT DISTINCT ON ({key}) {columns} FROM pg_temp.nightdrop_stage
@@ -69,7 +67,7 @@ pub(super) async fn load(
 
 /// A later row takes the place of an earlier one whole: a column that this result has lost becomes
 /// null. Where the table is a route's, columns that we don't know are its owner's and stay.
-fn updates(target: Target<'_>, there: &BTreeMap<String, String>) -> Vec<String> {
+fn updates(target: Target<'_>, there: &Columns) -> Vec<String> {
     let service = table::SERVICE.iter().map(|(name, _)| *name);
     let own = target
         .header

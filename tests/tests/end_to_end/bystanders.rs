@@ -193,7 +193,7 @@ fn a_file_larger_than_all_memory_for_small_files_is_still_loaded() {
 
 #[test]
 fn a_result_with_more_columns_than_its_table_takes_is_parked_and_those_beside_it_load() {
-    let site = site();
+    let site = site().configured("[quota]\nnew_columns = 500\n");
     for (hour, prefix) in ["a", "b", "c", "d", "a"].into_iter().enumerate() {
         site.drop(&wide(prefix, 500, &format!("2013-01-31T0{hour}:00:00Z")));
     }

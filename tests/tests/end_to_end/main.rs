@@ -9,6 +9,7 @@
 
 mod bystanders;
 mod crashes;
+mod drift;
 mod explain;
 mod gate;
 mod guards;
