@@ -281,6 +281,39 @@ fn the_same_key_listed_after_its_delete_is_judged_by_its_run_and_hash() {
 }
 
 #[test]
+fn the_database_lets_no_redriven_file_be_held_or_missed() {
+    let site = refusing(anywhere(), "");
+    site.drop(&refused("2013-01-31T05:00:00Z"));
+    site.once();
+    parked(&site, &["retry", "1"]);
+    for state in ["held", "missing"] {
+        let refused = site.try_rows(&format!(
+            "UPDATE nightdrop.file SET state = '{state}', kept = false, decided_at = now(), gone_at = CASE '{state}' WHEN 'missing' THEN now() END, reason = 'gone', error = 'gone' RETURNING id"
+        ));
+        let sentence = refused.unwrap_err().to_string();
+        assert!(
+            sentence.contains(&format!("from waiting to {state}")),
+            "{sentence}"
+        );
+    }
+}
+
+#[test]
+fn what_ended_its_consumers_is_tried_alone_when_it_is_retried_and_nothing_else_is() {
+    let site = anywhere();
+    for hour in ["05", "06"] {
+        site.drop(&departures(&format!("2013-01-31T{hour}:00:00Z")).rows(&json!([["UA", 1545.5]])));
+        site.once();
+    }
+    site.execute("UPDATE nightdrop.file SET reason = 'deadly', attempts = 4 WHERE id = 1");
+    parked(&site, &["retry", "--producer", "jfk"]);
+    assert_eq!(
+        site.rows("SELECT state, attempts FROM nightdrop.file ORDER BY id"),
+        ["waiting|1", "waiting|0"]
+    );
+}
+
+#[test]
 fn a_verb_waits_while_a_consumer_deletes_the_object() {
     on_each(|site| {
         let mut site = refusing(site, "");
