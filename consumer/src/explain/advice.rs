@@ -4,7 +4,7 @@ use crate::ledger::reason::Cause;
 
 /// What to do about a parked or held file. Its own sentence says what is wrong; this says which way out
 /// there is. A cause that this version doesn't know has none but a person's look.
-pub(super) fn advice(cause: Option<Cause>, file: i64, producer: &str, job: &str) -> String {
+pub(crate) fn advice(cause: Option<Cause>, file: i64, producer: &str, job: &str) -> String {
     let retry = format!("`nightdrop-consumer parked retry {file}`");
     let drop = format!("`nightdrop-consumer parked drop {file}`");
     match cause {
@@ -12,12 +12,14 @@ pub(super) fn advice(cause: Option<Cause>, file: i64, producer: &str, job: &str)
             Cause::Truncated
             | Cause::Syntax
             | Cause::Contract
-            | Cause::TooLarge
             | Cause::Undecodable
             | Cause::RepeatedKey
             | Cause::TooWide,
         ) => format!(
             "this file will never load as it is: have the producer run {job} again, then {drop}"
+        ),
+        Some(Cause::TooLarge) => format!(
+            "if it is meant to be so large, raise the cap in [caps], then {retry}; if not, have the producer run {job} again, then {drop}"
         ),
         Some(Cause::UnknownVersion) => {
             "it loads by itself once a consumer that knows its type is at work".to_owned()
@@ -41,12 +43,13 @@ pub(super) fn advice(cause: Option<Cause>, file: i64, producer: &str, job: &str)
         Some(Cause::Deadly) => format!(
             "look at the consumers' logs of that time; with more memory, or a newer version: {retry}"
         ),
-        Some(Cause::Key) => {
-            "it is no result as it is named: put it again under a right key, and delete this one from the bucket"
-                .to_owned()
-        }
+        Some(Cause::Key) => format!(
+            "it is no result as it is named: put it again under a right key, delete this one from the bucket, then {drop} forgets it"
+        ),
         Some(Cause::Unreadable) => {
-            format!("give the reader's key the right to get it; it is tried again by itself, or now: {retry}")
+            format!(
+                "give the reader's key the right to get it; it is tried again by itself, or now: {retry}"
+            )
         }
         Some(Cause::QuotaParked) => format!(
             "it comes back by itself once {producer} has room: see `nightdrop-consumer parked list --producer {producer}`, or raise [quota] parked"
@@ -54,9 +57,9 @@ pub(super) fn advice(cause: Option<Cause>, file: i64, producer: &str, job: &str)
         Some(Cause::QuotaTables) => {
             format!("retire a job of {producer}, or raise [quota] tables; then {retry}")
         }
-        Some(Cause::QuotaColumns) => format!(
-            "raise [quota] new_columns if they are meant; then {retry}; if not: {drop}"
-        ),
+        Some(Cause::QuotaColumns) => {
+            format!("raise [quota] new_columns if they are meant; then {retry}; if not: {drop}")
+        }
         Some(Cause::Gone | Cause::Replaced | Cause::Probe | Cause::Failed) | None => {
             format!("once what is wrong is mended: {retry}; if it is not wanted: {drop}")
         }

@@ -1,7 +1,7 @@
 //! `explain`: where a result is and what to do, in one sentence, from Postgres alone. `sentence.rs` says it
 //! of a file, `job.rs` of a job, `advice.rs` knows what helps.
 
-mod advice;
+pub(crate) mod advice;
 mod job;
 mod sentence;
 

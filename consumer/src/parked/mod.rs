@@ -1,7 +1,6 @@
 //! `parked`: what a person does about files that are parked or held. A verb a file; which files each means is
 //! the same for all of them, and read here. The statements are in `ledger/pick.rs`.
 
-pub(crate) mod advice;
 mod drop;
 mod export;
 mod list;

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
-use super::advice::advice;
 use super::{Done, Error, unpicked};
 use crate::columns;
+use crate::explain::advice::advice;
 use crate::ledger::pick::{self, Pick, Picked};
+use crate::ledger::reason::Cause;
 use crate::pool::Pool;
 use crate::status::ago;
 
@@ -66,7 +67,18 @@ fn render(file: &Picked, now: DateTime<Utc>) -> String {
             &format!("by version {}", file.judged_by.join(", ")),
         );
     }
-    let _ = writeln!(page, "\n{}", advice(file));
+    let cause = Cause::ALL
+        .iter()
+        .copied()
+        .find(|cause| cause.as_str() == file.reason);
+    let (producer, job) = (file.producer.as_deref(), file.job.as_deref());
+    let helps = advice(
+        cause,
+        file.id,
+        producer.unwrap_or_default(),
+        job.unwrap_or_default(),
+    );
+    let _ = writeln!(page, "\nwhat helps: {helps}");
     page
 }
 

@@ -78,8 +78,7 @@ fn show_says_all_that_is_known_and_what_to_do() {
         "file 2 is parked (contract)\n  data.rows[0][1] (flight, int64): 1545.5 has a point",
         &messages[1].key().to_string(),
         "in Postgres; deleted from the bucket",
-        "`parked drop 2`",
-        "`parked export 2`",
+        "`nightdrop-consumer parked drop 2`",
     ] {
         assert!(page.contains(part), "no {part:?} in\n{page}");
     }
