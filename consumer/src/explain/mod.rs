@@ -11,9 +11,10 @@ use std::time::Duration;
 use nightdrop_schema::{Job, Key, Producer, RunId};
 use serde::Serialize;
 
+use crate::ledger::breaker;
 use crate::ledger::history::{self, JobLook, LIMIT, Pruned, Sighting, Wanted};
 use crate::pool::Pool;
-use sentence::{at, sentence};
+use sentence::{at, left_alone, sentence};
 
 /// What a person asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,16 +144,18 @@ async fn explain_files(
 ) -> Result<(String, About), sqlx::Error> {
     let mut sightings = history::sightings(pool, wanted).await?;
     if sightings.is_empty() {
-        return Ok(match history::pruned(pool, wanted).await? {
-            Some(pruned) => (
-                format!(
-                    "loaded, as file {}, and its history is pruned, being older than [keep] history; its rows are in the reports, unless later ones took their place",
-                    pruned.file
-                ),
-                About::Pruned(pruned),
-            ),
-            None => (never_seen(what, wanted, site), About::Unknown {}),
-        });
+        if let Some(pruned) = history::pruned(pool, wanted).await? {
+            let sentence = format!(
+                "loaded, as file {}, and its history is pruned, being older than [keep] history; its rows are in the reports, unless later ones took their place",
+                pruned.file
+            );
+            return Ok((sentence, About::Pruned(pruned)));
+        }
+        let mut sentence = never_seen(what, wanted, site);
+        if let Some(open) = breaker::open(pool).await? {
+            sentence = format!("{sentence}. {}", left_alone(&open));
+        }
+        return Ok((sentence, About::Unknown {}));
     }
     if results(&sightings) > 1 {
         let lines = lines(pool, &sightings, site).await?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::advice::advice;
+use crate::ledger::breaker::Kept;
 use crate::ledger::history::{Around, Other, Sighting};
 use crate::ledger::reason::Cause;
 
@@ -157,6 +158,7 @@ fn for_what(file: &Sighting, around: &Around) -> String {
             at(*until)
         ),
         (None, _) if nobody => start.to_owned(),
+        (None, _) if let Some(open) = &around.breaker => left_alone(open),
         (None, Some(again)) => format!(
             "put off until {}, for the bucket did not give it or its job was busy; then it is tried again by itself",
             at(again)
@@ -169,6 +171,23 @@ fn for_what(file: &Sighting, around: &Around) -> String {
             around.ahead
         ),
     }
+}
+
+/// What a circuit breaker means for whoever waits.
+pub(super) fn left_alone(open: &Kept) -> String {
+    let server = if open.server == "postgres" {
+        "Postgres"
+    } else {
+        "the bucket"
+    };
+    format!(
+        "{} leaves {server} alone{}, for it failed time after time, and then asks again by itself: {}",
+        open.host,
+        open.ask_at
+            .map(|until| format!(" until {}", at(until)))
+            .unwrap_or_default(),
+        open.error
+    )
 }
 
 fn rows(file: &Sighting, around: &Around) -> String {
@@ -274,6 +293,7 @@ mod tests {
             now: time(NOW),
             consumers: 1,
             rests: None,
+            breaker: None,
             ahead: 0,
             table: Some("jfk.departures".into()),
             retired: false,
@@ -314,6 +334,18 @@ mod tests {
             ..free.clone()
         };
         insta::assert_snapshot!(says(&put_off, &around()), @"waiting since 2026-11-21 11:00:00Z: put off until 2026-11-21 12:00:05Z, for the bucket did not give it or its job was busy; then it is tried again by itself");
+        let open = Around {
+            breaker: Some(Kept {
+                host: "pg-1".into(),
+                server: "bucket".into(),
+                state: "open".into(),
+                since: time("2026-11-21T12:00:00Z"),
+                ask_at: Some(time("2026-11-21T12:01:00Z")),
+                error: "LIST: timed out".into(),
+            }),
+            ..around()
+        };
+        insta::assert_snapshot!(says(&free, &open), @"waiting since 2026-11-21 11:00:00Z: pg-1 leaves the bucket alone until 2026-11-21 12:01:00Z, for it failed time after time, and then asks again by itself: LIST: timed out");
         insta::assert_snapshot!(says(&free, &Around { ahead: 7, ..around() }), @"waiting since 2026-11-21 11:00:00Z: 7 of its job come before it; there is nothing to do but wait");
         insta::assert_snapshot!(says(&Sighting { kept: true, streamed: true, ..free }, &around()), @"waiting since 2026-11-21 11:00:00Z, to be loaded from the bytes that were kept when it was parked: it is the next of its job, and nothing keeps it. It is large, and goes in a lane of its own");
     }

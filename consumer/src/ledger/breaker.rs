@@ -72,6 +72,21 @@ pub async fn all(pool: &Pool) -> Result<Vec<Kept>, sqlx::Error> {
     .collect()
 }
 
+/// The one that stays open for longest, if any is open.
+///
+/// # Errors
+/// When Postgres refuses or is away.
+pub async fn open(pool: &Pool) -> Result<Option<Kept>, sqlx::Error> {
+    sqlx::query(
+        "SELECT host, server, state, since, ask_at, error FROM nightdrop.breaker
+         WHERE state = 'open' AND ask_at > now() ORDER BY ask_at DESC LIMIT 1",
+    )
+    .fetch_optional(pool)
+    .await?
+    .map(|row| kept(&row))
+    .transpose()
+}
+
 fn kept(row: &PgRow) -> Result<Kept, sqlx::Error> {
     Ok(Kept {
         host: row.try_get("host")?,

@@ -6,6 +6,7 @@ use serde::Serialize;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
+use super::breaker::{self, Kept};
 use crate::pool::Pool;
 
 /// So many sightings are shown at most.
@@ -158,6 +159,8 @@ pub struct Around {
     pub consumers: i64,
     /// Until when its job rests, and for what.
     pub rests: Option<(DateTime<Utc>, String)>,
+    /// What some host leaves alone for now.
+    pub breaker: Option<Kept>,
     /// Files of its job that come before it.
     pub ahead: i64,
     /// The table that its rows went to, as it is called now.
@@ -225,6 +228,7 @@ pub async fn around(pool: &Pool, file: i64) -> Result<Around, sqlx::Error> {
         now: row.try_get("now")?,
         consumers: row.try_get("consumers")?,
         rests: until.zip(error),
+        breaker: breaker::open(pool).await?,
         ahead: row.try_get("ahead")?,
         table: row.try_get("table_name")?,
         retired: row.try_get::<Option<bool>, _>("retired")?.unwrap_or(false),

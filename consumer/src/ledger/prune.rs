@@ -30,7 +30,8 @@ pub struct Pruned {
 /// - A `replace` stays for as long as no newer one of its job begins where it begins and ends no earlier:
 ///   whatever comes late is superseded by what newer results cover ([`super::verdict::newer`]), and with
 ///   one that is covered so nothing of that is lost. Once its job was retired, nothing rests on it.
-/// - The newest loaded result of a job stays: how fresh the reports are is read from it.
+/// - The newest loaded result of a job stays, of its present life: how fresh the reports are is read from
+///   it, and that anything was loaded by its mode, key and types.
 /// - What is parked, held or waiting is nobody's history yet.
 ///
 /// Run and hash go to `nightdrop.seen` in the same statement, so that whoever looks finds them in one of
@@ -65,7 +66,8 @@ pub async fn prune(
                                   AND (newer.as_of, newer.id) > (f.as_of, f.id) AND newer.decided_at >= j.created_at)
                    ELSE EXISTS (SELECT FROM nightdrop.file newer
                                 WHERE newer.producer = f.producer AND newer.job = f.job AND newer.state = 'loaded'
-                                  AND (newer.as_of, newer.id) > (f.as_of, f.id))
+                                  AND (newer.as_of, newer.id) > (f.as_of, f.id)
+                                  AND (j.created_at IS NULL OR f.decided_at < j.created_at OR newer.decided_at >= j.created_at))
                    END)
              FOR UPDATE OF f SKIP LOCKED
          ), removed AS (

@@ -13,7 +13,8 @@ use crate::site::{PATIENCE, Site, on_each};
 const AGE: &str = "
     UPDATE nightdrop.file SET decided_at = decided_at - interval '500 days', gone_at = gone_at - interval '500 days'
     WHERE state <> 'waiting';
-    UPDATE nightdrop.job SET created_at = created_at - interval '500 days'";
+    UPDATE nightdrop.job SET created_at = created_at - interval '500 days';
+    UPDATE nightdrop.retired SET created_at = created_at - interval '500 days', retired_at = retired_at - interval '500 days'";
 
 fn site() -> Site {
     Site::on(S3Kind::available().pop().unwrap())
@@ -177,6 +178,29 @@ fn only_what_nothing_rests_on_is_pruned() {
             ["4", "2", "3"]
         );
     });
+}
+
+#[test]
+fn the_newest_result_of_a_jobs_present_life_stays() {
+    let site = site();
+    site.drop(&departures("2013-01-31T05:00:00Z"));
+    site.once();
+    let retired = site.consumer(&["retire", "jfk", "departures"]);
+    assert_eq!(retired.code, Some(0), "{retired:?}");
+    site.drop(&departures("2013-01-31T04:00:00Z"));
+    site.once();
+    site.execute(AGE);
+    site.once();
+    assert_eq!(
+        site.rows("SELECT to_char(as_of, 'HH24') FROM nightdrop.file ORDER BY 1"),
+        ["04", "05"]
+    );
+    let explained = site.consumer(&["explain", "1"]);
+    assert!(
+        explained.stdout.contains("jfk.departures_retired_"),
+        "{}",
+        explained.stdout
+    );
 }
 
 #[test]
