@@ -325,7 +325,7 @@ fn a_job_that_would_need_one_table_too_many_is_held_until_one_is_retired() {
     site.once();
     assert_eq!(site.rows("SELECT count(*) FROM jfk.two"), ["4"]);
 
-    site.execute("DELETE FROM nightdrop.job WHERE producer = 'jfk' AND job = 'one'");
+    assert_eq!(site.consumer(&["retire", "jfk", "one"]).code, Some(0));
     site.once();
     assert_eq!(site.rows("SELECT count(*) FROM jfk.three"), ["4"]);
     assert_eq!(site.keys(), Vec::<String>::new());
@@ -366,6 +366,32 @@ fn a_file_that_brings_too_many_columns_is_held_until_the_quota_allows_them() {
         ["0|null", "0|2", "0|null"]
     );
     assert_eq!(site.keys(), Vec::<String>::new());
+}
+
+/// Nothing of it is in the bucket any more, so that it can't be left there.
+#[test]
+fn what_was_parked_and_then_meets_a_quota_is_parked_again() {
+    let wider = message("jfk", "fleet", "2013-01-02T00:00:00Z").with("mode", json!("replace"));
+    let mut site = site();
+    site.drop(&message("jfk", "fleet", "2013-01-01T00:00:00Z"));
+    site.drop(
+        &wider
+            .with("columns", columns(&[("a", "int64"), ("b", "int64")]))
+            .rows(&json!([[1, 2]])),
+    );
+    site.once();
+    assert_eq!(site.states(), ["loaded|null", "parked|changed_mode"]);
+
+    assert_eq!(site.consumer(&["retire", "jfk", "fleet"]).code, Some(0));
+    site = site.configured("[quota]\ntables = 0\n");
+    assert_eq!(site.consumer(&["parked", "retry", "2"]).code, Some(0));
+    site.once();
+    assert_eq!(site.states(), ["loaded|null", "parked|quota_tables"]);
+
+    site = site.configured("");
+    assert_eq!(site.consumer(&["parked", "retry", "2"]).code, Some(0));
+    site.once();
+    assert_eq!(site.rows("SELECT a, b FROM jfk.fleet"), ["1|2"]);
 }
 
 /// How long the longest wait for a lock may hold others up, with patience for a busy machine.
