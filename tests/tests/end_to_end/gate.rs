@@ -35,7 +35,7 @@ struct Shared {
 struct State {
     hold: Option<Hold>,
     reached: bool,
-    refuse: Option<String>,
+    refuse: Option<(String, String)>,
 }
 
 impl Gate {
@@ -70,7 +70,16 @@ impl Gate {
 
     /// From now on answers 500 to each request whose first line has this in it.
     pub fn refuse(&self, text: &str) {
-        self.shared.state.lock().unwrap().refuse = Some(text.to_owned());
+        self.answer(text, "500 Internal Server Error", "");
+    }
+
+    /// From now on gives this status and body to each request whose first line has this in it.
+    pub fn answer(&self, text: &str, status: &str, body: &str) {
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        self.shared.state.lock().unwrap().refuse = Some((text.to_owned(), answer));
     }
 
     /// Waits until a connection has come to the point where it is held.
@@ -100,11 +109,9 @@ impl Shared {
         while let Ok(count @ 1..) = from.read(&mut buffer) {
             passed += count;
             if let Some(client) = refusals.as_mut()
-                && self.is_refused(&buffer[..count])
+                && let Some(answer) = self.refusal(&buffer[..count])
             {
-                let _ = client.write_all(
-                    b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-                );
+                let _ = client.write_all(answer.as_bytes());
                 let _ = client.shutdown(Shutdown::Both);
                 break;
             }
@@ -116,12 +123,10 @@ impl Shared {
         let _ = to.shutdown(Shutdown::Write);
     }
 
-    fn is_refused(&self, bytes: &[u8]) -> bool {
+    fn refusal(&self, bytes: &[u8]) -> Option<String> {
         let state = self.state.lock().unwrap();
-        state
-            .refuse
-            .as_ref()
-            .is_some_and(|text| first_line(bytes).contains(text))
+        let (text, answer) = state.refuse.as_ref()?;
+        first_line(bytes).contains(text).then(|| answer.clone())
     }
 
     fn wait_if_held(&self, bytes: &[u8], passed: usize, sent: bool) {

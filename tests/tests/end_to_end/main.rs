@@ -11,6 +11,7 @@ mod bystanders;
 mod crashes;
 mod drift;
 mod explain;
+mod fairness;
 mod gate;
 mod guards;
 mod hangs;

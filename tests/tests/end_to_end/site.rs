@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures::StreamExt as _;
 use nightdrop_bucket::{Bucket, Settings};
 use nightdrop_compose::{Database, Inbox, Keys, Postgres, S3, S3Kind};
 use nightdrop_schema::Key;
@@ -236,6 +237,35 @@ impl Site {
         self.runtime.block_on(bucket.put(key, file.path())).unwrap();
     }
 
+    /// Drops many messages, many at once.
+    pub fn drop_all(&self, messages: &[Message]) {
+        self.drop_all_as(
+            messages
+                .iter()
+                .map(|message| (message.key(), message.body())),
+        );
+    }
+
+    /// Drops many bodies under their keys, many at once.
+    pub fn drop_all_as(&self, files: impl Iterator<Item = (Key, String)>) {
+        let mut buckets = HashMap::new();
+        let puts = files.map(|(key, body)| {
+            let producer = key.producer().clone();
+            let bucket = buckets
+                .entry(producer)
+                .or_insert_with(|| self.as_producer(key.producer().as_str()))
+                .clone();
+            let file = tempfile::NamedTempFile::new_in(self.folder.path()).unwrap();
+            std::fs::write(file.path(), body).unwrap();
+            async move { bucket.put(&key, file.path()).await.unwrap() }
+        });
+        self.runtime.block_on(
+            futures::stream::iter(puts)
+                .buffer_unordered(64)
+                .for_each(|_| std::future::ready(())),
+        );
+    }
+
     /// All keys that lie in the inbox.
     pub fn keys(&self) -> Vec<String> {
         let page = self
@@ -248,6 +278,21 @@ impl Site {
             .map(|object| object.key.to_string())
             .chain(page.strange.into_iter().map(|strange| strange.key))
             .collect()
+    }
+
+    /// The keys of the page after this one.
+    pub fn keys_after(&self, key: &str) -> Vec<String> {
+        let reader = self.as_reader();
+        let page = self.runtime.block_on(reader.list("inbox/", Some(key)));
+        let objects = page.unwrap().objects.into_iter();
+        objects.map(|object| object.key.to_string()).collect()
+    }
+
+    /// Whether nothing lies in the inbox.
+    pub fn is_inbox_empty(&self) -> bool {
+        let listed = self.as_reader();
+        let listed = self.runtime.block_on(listed.list("inbox/", None));
+        listed.is_ok_and(|page| page.objects.is_empty() && page.strange.is_empty())
     }
 
     /// Rows of a query, each as one text; null is `null`.
@@ -320,10 +365,15 @@ impl Drop for Held {
 }
 
 /// Waits for a condition.
-pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn until(what: &str, condition: impl FnMut() -> bool) {
+    until_within(PATIENCE, what, condition);
+}
+
+/// Waits for a condition that may take its time.
+pub fn until_within(patience: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+        assert!(begun.elapsed() < patience, "waited in vain for {what}");
         std::thread::yield_now();
         std::thread::park_timeout(Duration::from_millis(20));
     }

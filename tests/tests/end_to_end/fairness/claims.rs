@@ -1,0 +1,202 @@
+//! Who is worked for, and beside whom.
+
+use std::time::Duration;
+
+use nightdrop_compose::S3Kind;
+use serde_json::json;
+
+use crate::crashes::gate_before_s3;
+use crate::gate::Hold;
+use crate::message::{Message, departures, message};
+use crate::site::{Site, on_each};
+
+fn site() -> Site {
+    Site::on(S3Kind::available().pop().unwrap())
+}
+
+fn of(producer: &str, minute: u32) -> Message {
+    let time = format!("2013-01-31T05:{minute:02}:00Z");
+    message(producer, "departures", &time)
+}
+
+#[test]
+fn a_batch_has_a_share_for_each_producer_and_what_one_leaves_goes_to_the_others() {
+    let site = site().configured("[load]\nbatch_files = 10\n");
+    let mut all: Vec<Message> = (0..30).map(|minute| of("aaa", minute)).collect();
+    all.extend((0..3).map(|minute| of("zzz", minute)));
+    site.drop_all(&all);
+
+    let ended = site.once();
+
+    let batches = |files: u32| ended.stderr.matches(&format!("results={files} ")).count();
+    assert_eq!((batches(10), batches(3)), (3, 1), "{}", ended.stderr);
+    // What was left was claimed a moment later.
+    assert_eq!(
+        site.rows(
+            "SELECT producer, count(*) FROM nightdrop.file
+             WHERE claimed_at = (SELECT min(claimed_at) FROM nightdrop.file) GROUP BY 1 ORDER BY 1"
+        ),
+        ["aaa|5", "zzz|3"]
+    );
+}
+
+#[test]
+fn large_files_of_one_producer_leave_a_lane_for_the_others() {
+    let mut site = site().configured("[load]\nstream_above = \"1B\"\nlease = \"5min\"\n");
+    let gate = gate_before_s3(&mut site);
+    for minute in 0..4 {
+        site.drop(&of("aaa", minute));
+    }
+    gate.hold(Hold::Request("/inbox/aaa/"));
+    let _consumer = site.start(&["run"]);
+    gate.wait();
+    site.drop(&of("zzz", 0));
+
+    site.wait_for("SELECT count(*) FROM zzz.departures", &["2"]);
+
+    assert_eq!(
+        site.rows(
+            "SELECT count(*) FROM nightdrop.file WHERE producer = 'aaa' AND token IS NOT NULL"
+        ),
+        ["1"]
+    );
+    gate.open();
+    site.wait_for("SELECT count(*) FROM aaa.departures", &["8"]);
+}
+
+#[test]
+fn a_suspect_is_tried_alone_and_nobody_waits_for_it_for_long() {
+    on_each(|site| {
+        let mut site = site.configured("[load]\nlease = \"1s\"\n");
+        let gate = gate_before_s3(&mut site);
+        site.drop(&of("aaa", 0));
+        gate.hold(Hold::Request("/inbox/aaa/"));
+        let consumer = site.start(&["run"]);
+        gate.wait();
+        consumer.kill();
+        gate.open();
+        site.wait_for("SELECT lease_until < now() FROM nightdrop.file", &["true"]);
+
+        gate.hold(Hold::Request("/inbox/aaa/"));
+        let _consumer = site.start(&["run"]);
+        gate.wait();
+        assert_eq!(site.rows("SELECT attempts FROM nightdrop.file"), ["2"]);
+        site.drop(&of("zzz", 0));
+        site.wait_for("SELECT count(*) FROM zzz.departures", &["2"]);
+
+        // It is still held, and nothing was claimed beside it in its first seconds.
+        assert_eq!(
+            site.rows(
+                "SELECT z.claimed_at - a.claimed_at > interval '4 s' FROM nightdrop.file a, nightdrop.file z
+                 WHERE a.producer = 'aaa' AND a.state = 'waiting' AND z.producer = 'zzz'"
+            ),
+            ["true"]
+        );
+        gate.open();
+        site.wait_for("SELECT count(*) FROM aaa.departures", &["2"]);
+    });
+}
+
+#[test]
+fn what_was_only_near_a_death_is_cleared_before_the_one_that_was_there_twice() {
+    let site = site();
+    site.consumer(&["migrate"]);
+    for minute in 0..4 {
+        site.drop(&of("aaa", minute));
+    }
+    site.execute("INSERT INTO nightdrop.pause (producer, job, until, error) VALUES ('aaa', 'departures', now() + interval '1 h', 'a test')");
+    site.once();
+    // The first by time was there at most deaths.
+    site.execute(
+        "UPDATE nightdrop.file SET attempts = 4 - extract(minute FROM as_of); DELETE FROM nightdrop.pause",
+    );
+    site.once();
+    assert_eq!(
+        site.rows("SELECT attempts FROM nightdrop.file WHERE state = 'loaded' ORDER BY decided_at"),
+        ["1", "2", "3"]
+    );
+    assert_eq!(
+        site.rows("SELECT reason FROM nightdrop.file WHERE state = 'parked'"),
+        ["deadly"]
+    );
+}
+
+#[test]
+fn files_that_turn_out_unfit_are_parked_many_in_one_commit() {
+    on_each(|site| {
+        site.drop(&departures("2013-01-31T01:00:00Z"));
+        site.once();
+        let changed: Vec<Message> = (0..200)
+            .map(|n| {
+                let time = format!("2013-02-01T{:02}:{:02}:00Z", n / 60, n % 60);
+                departures(&time).with("mode", json!("replace"))
+            })
+            .collect();
+        site.drop_all(&changed);
+        site.once();
+        assert_eq!(
+            site.rows(
+                "SELECT reason, count(*) FROM nightdrop.file WHERE state = 'parked' GROUP BY 1"
+            ),
+            ["changed_mode|200"]
+        );
+        let commits = site.rows("SELECT count(DISTINCT xmin::text) FROM nightdrop.parked");
+        assert_eq!(commits, ["1"], "commits");
+        let kept = site
+            .rows("SELECT convert_from(bytes, 'UTF8') FROM nightdrop.parked JOIN nightdrop.file f ON f.id = file ORDER BY f.as_of LIMIT 1");
+        assert_eq!(kept, [changed[0].body()]);
+    });
+}
+
+#[test]
+fn two_consumers_share_a_backlog_and_neither_waits_for_the_others_large_file() {
+    let mut site = site().configured("[load]\nlease = \"5min\"\n");
+    let direct = site.endpoint.clone();
+    let gate = gate_before_s3(&mut site);
+    let large: Vec<_> = (0..100_000)
+        .map(|n| json!(["a carrier's name", n]))
+        .collect();
+    site.drop(&of("jfk", 59).rows(&json!(large)));
+    gate.hold(Hold::Received(600_000));
+    let first = site.start(&["run"]);
+    gate.wait();
+    site.endpoint = direct;
+    let second = site.start(&["run"]);
+    let results: Vec<Message> = (0..10_000)
+        .map(|n| {
+            let (minute, second) = (n / 60 % 59, n % 60);
+            departures(&format!("2013-01-31T05:{minute:02}:{second:02}Z"))
+        })
+        .collect();
+    site.drop_all(&results);
+
+    crate::site::until_within(Duration::from_mins(5), "the backlog to be loaded", || {
+        site.rows("SELECT count(*) FROM nightdrop.file WHERE state = 'loaded'") == ["10000"]
+    });
+    assert_eq!(
+        site.rows(
+            "SELECT state, count(DISTINCT worker) FROM nightdrop.file WHERE streamed GROUP BY 1"
+        ),
+        ["waiting|1"]
+    );
+    let shares = site.rows(
+        "SELECT count(*) FROM nightdrop.file WHERE state = 'loaded' GROUP BY worker ORDER BY 1",
+    );
+    eprintln!("10,000 files, shared: {shares:?}");
+    assert_eq!(shares.len(), 2, "each has its share");
+
+    gate.open();
+    site.wait_for(
+        "SELECT state FROM nightdrop.file WHERE streamed",
+        &["loaded"],
+    );
+    assert_eq!(
+        site.rows("SELECT count(*), count(DISTINCT (_file, flight)) FROM jfk.departures"),
+        ["120000|120000"]
+    );
+    assert_eq!(
+        site.rows("SELECT state, attempts, count(*) FROM nightdrop.file GROUP BY 1, 2"),
+        ["loaded|0|10001"]
+    );
+    drop((first, second));
+}
