@@ -6,6 +6,7 @@ use nightdrop_bucket::Error as BucketError;
 use tokio::time::sleep;
 
 use crate::consumer::Consumer;
+use crate::lane::size::Size;
 use crate::ledger::summary;
 use crate::ledger::verdict::Tally;
 use crate::poll::Cursor;
@@ -100,10 +101,11 @@ pub async fn once(consumer: &Consumer) -> Result<Tally, Error> {
 
 async fn load(consumer: &Consumer) -> Result<(), Error> {
     let mut progressed = Instant::now();
+    let mut size = Size::new(consumer.config.load.batch_files.get());
     while !consumer.stop.is_cancelled() {
         lane::pay_debts(consumer).await?;
         lane::end_overdue(consumer).await?;
-        let mut progress = lane::batch::pass(consumer).await?;
+        let mut progress = lane::batch::pass(consumer, &mut size).await?;
         let (stream, suspect) = (
             lane::stream::pass(consumer, 1).await?,
             lane::suspect::pass(consumer).await?,

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use crate::backoff::Backoff;
 use crate::consumer::Consumer;
+use crate::lane::size::Size;
 use crate::ledger::breaker::Kept;
 use crate::ledger::sighting;
 use crate::poll::{Cursor, Polled};
@@ -250,11 +251,12 @@ fn refresh(consumer: &Consumer) {
 
 async fn batches(consumer: &Consumer) {
     let mut backoff = Backoff::default();
+    let mut size = Size::new(consumer.config.load.batch_files.get());
     while both_are_there(consumer).await {
         let arrivals = consumer.arrivals.notified();
         let done = async {
             lane::pay_debts(consumer).await?;
-            lane::batch::pass(consumer).await
+            lane::batch::pass(consumer, &mut size).await
         };
         if !next(consumer, done.await, &mut backoff, arrivals).await {
             return;

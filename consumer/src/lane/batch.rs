@@ -1,7 +1,7 @@
 //! Small files, some hundreds at a time: fetched and decoded at once, loaded in one commit.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -10,6 +10,7 @@ use nightdrop_schema::{Job, Producer};
 
 use super::lease::Lease;
 use super::queue::Queue;
+use super::size::Size;
 use super::{AWAY, BUSY, Error, Progress, give_back, unfit};
 use crate::consumer::Consumer;
 use crate::destination::{self, Destination};
@@ -34,10 +35,11 @@ const ROWS: usize = 24 * 1024 * 1024;
 ///
 /// # Errors
 /// When the bucket or Postgres is away; what has no verdict by then is given back.
-pub async fn pass(consumer: &Consumer) -> Result<Progress, Error> {
+pub async fn pass(consumer: &Consumer, size: &mut Size) -> Result<Progress, Error> {
     let settings = &consumer.config.load;
     let _under_way = consumer.company.batch().await;
-    let lane = Lane::Batch(settings.batch_files.get());
+    let begun = Instant::now();
+    let lane = Lane::Batch(size.now());
     let claim = claim::claim(consumer.pool(), lane, &consumer.worker, settings.lease).await?;
     if claim.files.is_empty() {
         return Ok(Progress::default());
@@ -45,6 +47,7 @@ pub async fn pass(consumer: &Consumer) -> Result<Progress, Error> {
     let lease = Lease::keep(consumer, &claim);
     let done = work(consumer, &claim, &lease.watch).await;
     drop(lease);
+    size.learn(claim.files.len(), begun.elapsed());
     if !matches!(done, Ok(decided) if decided == claim.files.len()) {
         give_back(consumer, &claim, Duration::ZERO).await;
     }

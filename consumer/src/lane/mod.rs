@@ -1,5 +1,5 @@
 //! The work itself, from a claim to its verdicts: `batch.rs` takes small files many at a time
-//! (in the order of `queue.rs`),
+//! (how many, says `size.rs`; in which order, `queue.rs`),
 //! `stream.rs` one large one (which `reading.rs` reads), each in a lane of its own so that neither waits for the other.
 //! `suspect.rs` takes a file that may have ended a consumer, while nothing else goes on (`company.rs`);
 //! `unfit.rs` parks what a batch turned out not to be able to load.
@@ -9,6 +9,7 @@ pub mod company;
 mod lease;
 mod queue;
 mod reading;
+pub mod size;
 pub mod stream;
 pub mod suspect;
 mod unfit;

@@ -34,6 +34,9 @@ fn a_file_is_loaded_within_seconds_beside_poison_sorted_first_and_a_backlog() {
         (result.key(), result.body())
     }));
 
+    // Its key is made before: that takes its time.
+    site.keys_of("zzz");
+
     let consumer = site.start(&["run"]);
     let count = |query: &str| -> u64 {
         let rows = site.try_rows(query).unwrap_or_default();
@@ -70,6 +73,12 @@ fn a_file_is_loaded_within_seconds_beside_poison_sorted_first_and_a_backlog() {
             assert!(!waited.is_empty());
             break;
         }
+    }
+    for file in site.rows(
+        "SELECT listed_at - lag(decided_at) OVER (ORDER BY id) AS after, claimed_at - listed_at AS to_claim, decided_at - claimed_at AS to_load
+         FROM nightdrop.file WHERE producer = 'zzz' ORDER BY id",
+    ) {
+        eprintln!("after the last one's load | listed to claimed | claimed to loaded: {file}");
     }
     let (peak, program) = (
         peak_rss(consumer.pid()).unwrap(),
