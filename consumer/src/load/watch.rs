@@ -63,7 +63,8 @@ impl Watch {
             watch::extend(&self.pool, self.token, moved, self.lease),
         );
         match extended.await {
-            Ok(true) => self.note(Some(Instant::now())),
+            // However long ago the last time was: the process itself may have been stopped.
+            Ok(true) => return self.note(Some(Instant::now())),
             Ok(false) => {}
             Err(error) => {
                 tracing::debug!(%error, "the deadline of a load could not be put off");
