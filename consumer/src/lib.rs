@@ -27,6 +27,7 @@ pub mod once;
 pub mod park;
 mod parked;
 pub mod poll;
+mod polling;
 pub mod pool;
 pub mod release;
 pub mod remedy;

@@ -39,8 +39,7 @@ pub async fn pass(consumer: &Consumer, size: &mut Size) -> Result<Progress, Erro
     let settings = &consumer.config.load;
     let _under_way = consumer.company.batch().await;
     let begun = Instant::now();
-    let lane = Lane::Batch(size.now());
-    let claim = claim::claim(consumer.pool(), lane, &consumer.worker, settings.lease).await?;
+    let claim = super::claim(consumer, Lane::Batch(size.now())).await?;
     if claim.files.is_empty() {
         return Ok(Progress::default());
     }

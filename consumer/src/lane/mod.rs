@@ -18,12 +18,13 @@ use std::time::Duration;
 
 use nightdrop_bucket::Error as BucketError;
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use crate::consumer::Consumer;
 use crate::destination;
 use crate::failpoint::failpoint;
 use crate::fetch;
-use crate::ledger::claim::{self, Claim};
+use crate::ledger::claim::{self, Claim, Lane, Taken};
 use crate::ledger::watch;
 use crate::load;
 use crate::park;
@@ -92,6 +93,18 @@ impl Error {
     /// Whether it is the bucket that is away, and not Postgres.
     pub fn is_about_the_bucket(&self) -> bool {
         matches!(self, Self::Bucket(_) | Self::Park(park::Error::Bucket(_)))
+    }
+}
+
+/// Claims files. Where no answer comes, what may be claimed all the same is given back later.
+async fn claim(consumer: &Consumer, lane: Lane<'_>) -> Result<Claim, Error> {
+    let (token, lease) = (Uuid::now_v7(), consumer.config.load.lease);
+    match claim::claim(consumer.pool(), token, lane, &consumer.worker, lease).await {
+        Ok(claim) => Ok(claim),
+        Err(error) => {
+            consumer.owe(Taken::unanswered(token));
+            Err(error.into())
+        }
     }
 }
 

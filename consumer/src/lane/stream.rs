@@ -33,14 +33,7 @@ pub async fn pass(consumer: &Consumer, lanes: usize) -> Result<Progress, Error> 
     let _under_way = company.stream().await;
     let choosing = company.choosing().await;
     let without = company.without(lanes);
-    let lease = consumer.config.load.lease;
-    let claim = claim::claim(
-        consumer.pool(),
-        Lane::Stream(&without),
-        &consumer.worker,
-        lease,
-    )
-    .await?;
+    let claim = super::claim(consumer, Lane::Stream(&without)).await?;
     let _streaming = claim
         .files
         .first()

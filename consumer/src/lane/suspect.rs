@@ -22,8 +22,7 @@ pub async fn pass(consumer: &Consumer) -> Result<Progress, Error> {
         return Ok(Progress::default());
     }
     let alone = consumer.company.alone().await;
-    let lease = consumer.config.load.lease;
-    let claim = claim::claim(consumer.pool(), Lane::Suspect, &consumer.worker, lease).await?;
+    let claim = super::claim(consumer, Lane::Suspect).await?;
     let mut work = pin!(see_through(consumer, claim));
     tokio::select! {
         done = &mut work => return done,

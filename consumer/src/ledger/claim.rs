@@ -48,11 +48,21 @@ impl Claim {
 }
 
 /// A claim as the ledger knows it. The files' ids find its rows: an index of tokens would be written
-/// twice for each file.
+/// twice for each file. Of a claim that was never answered they are not known, and looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
     token: Uuid,
     files: Vec<i64>,
+}
+
+impl Taken {
+    /// A claim that may have been made, for all we know.
+    pub fn unanswered(token: Uuid) -> Self {
+        Self {
+            token,
+            files: Vec::new(),
+        }
+    }
 }
 
 /// One claimed file.
@@ -84,16 +94,17 @@ impl File {
 /// must be loaded one after the other while another consumer has some of them.
 ///
 /// # Errors
-/// When Postgres refuses or is away: nothing is claimed then, or what was runs out by itself.
+/// When Postgres refuses or is away: what may be claimed then is to be given back by its token.
 pub async fn claim(
     pool: &Pool,
+    token: Uuid,
     lane: Lane<'_>,
     worker: &str,
     lease: Duration,
 ) -> Result<Claim, sqlx::Error> {
     bring_back(pool, lease).await?;
     let mut claim = Claim {
-        token: Uuid::now_v7(),
+        token,
         files: Vec::new(),
     };
     let mut room = match lane {
@@ -118,8 +129,11 @@ pub async fn claim(
 async fn bring_back(pool: &Pool, lease: Duration) -> Result<(), sqlx::Error> {
     sqlx::query(
         "WITH abandoned AS (
-             SELECT id FROM nightdrop.file
+             SELECT id FROM nightdrop.file f
              WHERE token IS NOT NULL AND lease_until < now() AND pg_postmaster_start_time() < now() - $1
+               -- A load that has just failed is given back by its own consumer, if that is alive.
+               AND NOT EXISTS (SELECT FROM nightdrop.load l
+                               WHERE l.token = f.token AND l.deadline > clock_timestamp())
              LIMIT 1000 FOR UPDATE SKIP LOCKED
          ), due AS (
              SELECT id FROM nightdrop.file
@@ -317,6 +331,16 @@ pub async fn renew(pool: &Pool, taken: &Taken, lease: Duration) -> Result<(), sq
 /// # Errors
 /// When Postgres refuses or is away; the lease runs out by itself then.
 pub async fn give_back(pool: &Pool, taken: &Taken, wait: Duration) -> Result<i64, sqlx::Error> {
+    let found: Vec<i64>;
+    let files = if taken.files.is_empty() {
+        found = sqlx::query_scalar("SELECT id FROM nightdrop.file WHERE token = $1")
+            .bind(taken.token)
+            .fetch_all(pool)
+            .await?;
+        &found
+    } else {
+        &taken.files
+    };
     sqlx::query_scalar(
         "WITH free AS (
              SELECT id FROM nightdrop.file WHERE id = ANY($2) AND token = $1 FOR UPDATE SKIP LOCKED
@@ -330,7 +354,7 @@ pub async fn give_back(pool: &Pool, taken: &Taken, wait: Duration) -> Result<i64
          WHERE id = ANY($2) AND token = $1 AND id NOT IN (SELECT id FROM free)",
     )
     .bind(taken.token)
-    .bind(&taken.files)
+    .bind(files)
     .bind(interval(wait))
     .fetch_one(pool)
     .await

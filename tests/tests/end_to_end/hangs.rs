@@ -140,18 +140,20 @@ fn a_consumer_that_is_cut_off_from_postgres_while_it_claims_notices_and_comes_ba
     let mut site = Site::on(server()).configured(LEASE);
     site.consumer(&["migrate"]);
     let gate = gate_before_postgres(&mut site);
+    // The beginning of a claim.
+    gate.hold(Hold::Request("WITH abandoned AS"));
     let cut_off = site.start(&["run"]);
-    until("the consumer to be at work", || {
-        cut_off.log().contains("bucket can be used")
-    });
+    gate.wait();
     gate.hold(Hold::All);
     site.database_url = None;
     site.drop(&departures("2013-01-31T05:00:00Z"));
 
     site.once();
     assert_eq!(site.states(), ["loaded|null"]);
+    // The claim itself too: its lane would wait for ever.
     until("the consumer to notice", || {
-        cut_off.log().contains("postgres can't be used")
+        let log = cut_off.log();
+        log.contains("postgres can't be used") && log.contains("no answer within 40 s")
     });
 
     gate.open();

@@ -244,6 +244,7 @@ fn a_consumer_that_is_restarted_asks_nothing_of_a_bucket_that_was_away() {
 
     let _restarted = site.start(&["run"]);
     until("the breaker to be open", left_alone);
+    alive_until(&health, Instant::now() + Duration::from_secs(3), &[]);
     assert_eq!(asked.load(Ordering::SeqCst), before);
 
     // A person who runs `once` is answered at once.
