@@ -46,6 +46,8 @@ pub struct Consumer {
     pub rounds: Rounds,
     /// How small files are fetched.
     pub fetch: Fetch,
+    /// The permit to read rows that are large.
+    pub wide: Semaphore,
     /// Wakes the lanes when something is there to be loaded.
     pub arrivals: Notify,
     /// Wakes the lane that deletes.
@@ -99,6 +101,7 @@ impl Consumer {
             destinations: Destinations::default(),
             rounds: Rounds::default(),
             fetch,
+            wide: Semaphore::new(1),
             arrivals: Notify::new(),
             decisions: Notify::new(),
             streams: Notify::new(),

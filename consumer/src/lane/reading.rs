@@ -21,6 +21,9 @@ use crate::load::{Interrupted, Rows};
 /// Pieces of rows between the reading and the COPY.
 const AHEAD: usize = 2;
 
+/// The largest piece, in bytes.
+const PART: usize = 1024 * 1024;
+
 /// A file that is being read on a thread of its own.
 pub(super) struct Reading {
     head: oneshot::Receiver<(Envelope, Header)>,
@@ -184,8 +187,14 @@ impl Sink for Channel {
     }
 
     fn rows(&mut self, rows: Vec<u8>) -> Result<(), decode::Error> {
-        self.rows
-            .blocking_send(rows)
-            .map_err(|_| decode::Error::Unwanted)
+        let send = |piece| {
+            let sent = self.rows.blocking_send(piece);
+            sent.map_err(|_| decode::Error::Unwanted)
+        };
+        if rows.len() <= PART {
+            return send(rows);
+        }
+        // A row of large cells: there is one of it, and not one more for each place in the channel.
+        rows.chunks(PART).try_for_each(|part| send(part.to_vec()))
     }
 }

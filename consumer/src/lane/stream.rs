@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use nightdrop_schema::{Envelope, Header};
+use nightdrop_schema::{Caps, Envelope, Header};
 
 use super::lease::Lease;
 use super::reading::{Ended, Reading};
@@ -23,6 +23,10 @@ use crate::load::stream::{Opened, Outcome, load};
 use crate::load::{self, Watch};
 use crate::park;
 use crate::remedy::Remedy;
+
+/// The longest row, in bytes, that each lane reads whenever it comes. Of longer ones there are two copies in memory, as
+/// they are written and as Postgres takes them: files with such rows are read one at a time.
+const WIDE: usize = 4 * 1024 * 1024;
 
 /// Claims one file and sees it through, in one of so many lanes.
 ///
@@ -57,6 +61,7 @@ pub(super) async fn see_through(consumer: &Consumer, claim: Claim) -> Result<Pro
     match &done {
         Ok(Done::Decided) => {}
         Ok(Done::Busy) => give_back(consumer, &claim, BUSY).await,
+        Ok(Done::Wide) => give_back(consumer, &claim, AWAY).await,
         Err(error) if error.is_about_the_bucket() => give_back(consumer, &claim, AWAY).await,
         Ok(Done::Undecided) | Err(_) => give_back(consumer, &claim, Duration::ZERO).await,
     }
@@ -74,6 +79,8 @@ enum Done {
     Undecided,
     /// It has none, for another consumer has its job now.
     Busy,
+    /// It has none, for it has rows that are large, and so has another that is being read.
+    Wide,
 }
 
 /// Sees one file through.
@@ -90,20 +97,61 @@ async fn work(
         );
         return unfit(consumer, claim, file, Reason::new(Cause::Deadly, sentence)).await;
     }
+    let caps = consumer.config.caps.caps();
+    let narrow = Caps {
+        row: caps.row.min(WIDE),
+        ..caps.clone()
+    };
+    match read(consumer, claim, file, watch, narrow).await? {
+        Read::Done(done) => Ok(done),
+        // The row, or something that is refused all the same: it is read once more, to be told why.
+        Read::Bad(reason) if reason.cause == Cause::TooLarge && caps.row > WIDE => {
+            let Ok(_wide) = consumer.wide.try_acquire() else {
+                return Ok(Done::Wide);
+            };
+            match read(consumer, claim, file, watch, caps).await? {
+                Read::Done(done) => Ok(done),
+                Read::Bad(reason) => unfit(consumer, claim, file, reason).await,
+            }
+        }
+        Read::Bad(reason) => unfit(consumer, claim, file, reason).await,
+    }
+}
+
+/// What came of reading a file once.
+enum Read {
+    /// Its turn is over.
+    Done(Done),
+    /// It breaks the contract, or these caps.
+    Bad(Reason),
+}
+
+/// Reads a file and loads what it says.
+async fn read(
+    consumer: &Consumer,
+    claim: &Claim,
+    file: &File,
+    watch: &Arc<Watch>,
+    caps: Caps,
+) -> Result<Read, Error> {
     let stored = tokio::select! {
-        () = consumer.stop.cancelled() => return Ok(Done::Undecided),
+        () = consumer.stop.cancelled() => return Ok(Read::Done(Done::Undecided)),
         stored = stored(consumer, file) => stored,
     };
     let stored = match stored {
         Ok(stored) => stored,
-        Err(error) => return unreadable(consumer, claim, file, error).await,
+        Err(error) => {
+            return unreadable(consumer, claim, file, error)
+                .await
+                .map(Read::Done);
+        }
     };
     failpoint("file: fetched");
     let arrivals = Arc::clone(watch);
     let stored = stored.inspect_ok(move |_| arrivals.moved());
-    let mut reading = Reading::start(file, stored, consumer.config.caps.caps());
+    let mut reading = Reading::start(file, stored, caps);
     let head = tokio::select! {
-        () = consumer.stop.cancelled() => return Ok(Done::Undecided),
+        () = consumer.stop.cancelled() => return Ok(Read::Done(Done::Undecided)),
         head = reading.head() => head,
     };
     failpoint("file: head decoded");
@@ -114,7 +162,7 @@ async fn work(
         reading.join().await;
         Err(load::Error::Interrupted)
     };
-    match outcome {
+    let done = match outcome {
         Ok(Outcome::Decided(tally)) => {
             consumer.count(tally);
             Ok(Done::Decided)
@@ -131,7 +179,7 @@ async fn work(
             Ok(Done::Busy)
         }
         Err(load::Error::Interrupted) => match reading.end.take() {
-            Ended::Bad(reason) => unfit(consumer, claim, file, reason).await,
+            Ended::Bad(reason) => return Ok(Read::Bad(reason)),
             Ended::Note(content, note) => {
                 let verdict = Verdict::noted(file.id, content, note);
                 consumer.count(
@@ -151,7 +199,8 @@ async fn work(
             Ended::Well(_) | Ended::NotYet => Ok(Done::Undecided),
         },
         Err(error) => Err(error.into()),
-    }
+    };
+    done.map(Read::Done)
 }
 
 /// The file's bytes: from the bucket, or from Postgres where it was parked before.

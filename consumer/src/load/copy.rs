@@ -18,9 +18,6 @@ pub enum Error {
     Interrupted,
 }
 
-/// How much is handed to the connection at once, in bytes.
-const PART: usize = 1024 * 1024;
-
 /// The end of the rows before their end.
 #[derive(Debug)]
 pub struct Interrupted;
@@ -48,11 +45,8 @@ pub(super) async fn copy(
         let Ok(piece) = piece else {
             return Err(Error::Interrupted);
         };
-        // A row of large cells comes in one piece, of which the connection would hold a copy.
-        for part in piece.chunks(PART) {
-            copy.send(part).await?;
-            watch.moved();
-        }
+        copy.send(piece).await?;
+        watch.moved();
         failpoint("copy: under way");
     }
     copy.send(TRAILER.as_slice()).await?;

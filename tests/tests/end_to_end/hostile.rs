@@ -1,6 +1,6 @@
 //! Files made to do harm: each is refused by name, in little memory, and the good one behind them all loads at once.
 
-mod body;
+pub mod body;
 mod bombs;
 mod twisted;
 
