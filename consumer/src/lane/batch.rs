@@ -36,7 +36,6 @@ const ROWS: usize = 24 * 1024 * 1024;
 /// # Errors
 /// When the bucket or Postgres is away; what has no verdict by then is given back.
 pub async fn pass(consumer: &Consumer, size: &mut Size) -> Result<Progress, Error> {
-    let settings = &consumer.config.load;
     let _under_way = consumer.company.batch().await;
     let begun = Instant::now();
     let claim = super::claim(consumer, Lane::Batch(size.now())).await?;
