@@ -5,7 +5,7 @@ use std::time::Duration;
 use nightdrop_compose::S3Kind;
 use serde_json::json;
 
-use crate::crashes::gate_before_s3;
+use crate::crashes::{gate_before_postgres, gate_before_s3};
 use crate::gate::Hold;
 use crate::message::{Message, departures, message};
 use crate::site::{Site, on_each};
@@ -152,16 +152,15 @@ fn files_that_turn_out_unfit_are_parked_many_in_one_commit() {
 #[test]
 fn two_consumers_share_a_backlog_and_neither_waits_for_the_others_large_file() {
     let mut site = site().configured("[load]\nlease = \"5min\"\n");
-    let direct = site.endpoint.clone();
-    let gate = gate_before_s3(&mut site);
+    let gate = gate_before_postgres(&mut site);
     let large: Vec<_> = (0..100_000)
         .map(|n| json!(["a carrier's name", n]))
         .collect();
     site.drop(&of("jfk", 59).rows(&json!(large)));
-    gate.hold(Hold::Received(600_000));
+    gate.hold(Hold::Sent(600_000));
     let first = site.start(&["run"]);
     gate.wait();
-    site.endpoint = direct;
+    site.database_url = None;
     let second = site.start(&["run"]);
     let results: Vec<Message> = (0..10_000)
         .map(|n| {
