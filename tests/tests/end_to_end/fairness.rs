@@ -1,5 +1,4 @@
 //! Nobody delays another: not by how much they drop, not by what, not by how large it is.
 
-mod backlogs;
 mod claims;
 mod listing;

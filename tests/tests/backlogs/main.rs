@@ -1,4 +1,22 @@
-//! A file is loaded within seconds of its PUT, whatever backlogs others have.
+//! A file is loaded within seconds of its PUT, whatever backlogs others have. A program of its own: it looks at
+//! the clock, and the other tests would take their share of the machine.
+
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "one test binary: nothing in it is an interface, a panic is the report, and the tests say what they show in their names"
+)]
+
+#[allow(dead_code, reason = "what is of no use here is the other tests'")]
+#[path = "../end_to_end/message.rs"]
+mod message;
+#[allow(dead_code, reason = "what is of no use here is the other tests'")]
+#[path = "../end_to_end/process.rs"]
+mod process;
+#[allow(dead_code, reason = "what is of no use here is the other tests'")]
+#[path = "../end_to_end/site.rs"]
+mod site;
 
 use std::time::{Duration, Instant};
 
