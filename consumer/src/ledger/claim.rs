@@ -131,9 +131,10 @@ async fn bring_back(pool: &Pool, lease: Duration) -> Result<(), sqlx::Error> {
         "WITH abandoned AS (
              SELECT id FROM nightdrop.file f
              WHERE token IS NOT NULL AND lease_until < now() AND pg_postmaster_start_time() < now() - $1
-               -- A load that has just failed is given back by its own consumer, if that is alive.
+               -- A load that has just failed, or was ended as overdue, is given back by its own consumer,
+               -- if that is alive.
                AND NOT EXISTS (SELECT FROM nightdrop.load l
-                               WHERE l.token = f.token AND l.deadline > clock_timestamp())
+                               WHERE l.token = f.token AND l.deadline > clock_timestamp() - $1)
              LIMIT 1000 FOR UPDATE SKIP LOCKED
          ), due AS (
              SELECT id FROM nightdrop.file

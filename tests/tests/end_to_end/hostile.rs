@@ -21,7 +21,7 @@ const CEILING: u64 = 64 << 20;
 const PROGRAM: u64 = 12 << 20;
 
 /// Files of each sort, so that many are read at once.
-const COPIES: usize = 4;
+const COPIES: usize = 2;
 
 type Stored = Box<dyn Fn(&Message) -> Vec<u8>>;
 
@@ -112,7 +112,7 @@ fn hostile_files_are_refused_by_name_in_little_memory_and_delay_no_good_one() {
     site.drop(&good);
     site.as_reader();
 
-    let (peak, program) = peak_of(site.start(&["once"]), Duration::from_mins(5));
+    let (peak, program) = peak_of(site.start(&["once"]), Duration::from_mins(10));
 
     for (
         key,
