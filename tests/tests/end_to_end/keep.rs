@@ -63,7 +63,7 @@ fn a_run_that_was_pruned_from_the_history_is_never_loaded_again() {
 
 #[test]
 fn a_run_that_is_pruned_while_it_is_being_loaded_once_more_is_there_once() {
-    let mut site = site().configured("[load]\nlease = \"1s\"\n");
+    let mut site = site().configured("[load]\nlease = \"5min\"\n");
     let gate = gate_before_postgres(&mut site);
     let result = departures("2013-01-31T05:00:00Z").rows(&many_rows(20_000));
     let (gzip, packed) = result.gzipped();
@@ -76,12 +76,17 @@ fn a_run_that_is_pruned_while_it_is_being_loaded_once_more_is_there_once() {
     site.database_url = None;
     site.drop_as(&gzip, &packed);
     site.drop(&departures("2013-01-31T06:00:00Z"));
-    site.once();
+    let second = site.start(&["run"]);
+    site.wait_for(
+        "SELECT id FROM nightdrop.file WHERE state = 'loaded' AND gone_at IS NOT NULL ORDER BY id",
+        &["2", "3"],
+    );
+    drop(second);
     site.execute(AGE);
-    site.once();
-    assert_eq!(
-        site.rows("SELECT run_id FROM nightdrop.seen"),
-        [result.id.to_string()]
+    let _third = site.start(&["run"]);
+    site.wait_for(
+        "SELECT run_id FROM nightdrop.seen",
+        &[&result.id.to_string()],
     );
     gate.open();
 
