@@ -201,8 +201,14 @@ fn no_server_and_no_file_is_left_by_a_process_that_was_killed() -> Result<()> {
 #[test]
 fn a_process_memory_is_told_in_bytes() -> Result<()> {
     let pid = std::process::id();
-    let (peak, now) = (peak_rss(pid)?, rss(pid)?);
-    assert!(now > 1024 * 1024 && peak >= now, "{peak} {now}");
+    let size = 64 * 1024 * 1024;
+    let filled = std::hint::black_box(vec![1_u8; size]);
+    let with = rss(pid)?;
+    drop(filled);
+    let (without, peak) = (rss(pid)?, peak_rss(pid)?);
+    let size = size as u64;
+    assert!((size..16 * size).contains(&with), "{with}");
+    assert!(without < with && peak >= size, "{with} {without} {peak}");
     assert!(Path::new("/proc").is_dir() && peak_rss(u32::MAX).is_err());
     Ok(())
 }
