@@ -15,7 +15,7 @@ use crate::ledger::claim::File;
 use crate::ledger::parked;
 use crate::ledger::reason::{Cause, Reason};
 use crate::ledger::verdict::Verdict;
-use crate::load::batch::Ready;
+use crate::load::Ready;
 use crate::pool::Pool;
 use crate::remedy::Remedy;
 use crate::sqlstate;

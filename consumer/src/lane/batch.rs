@@ -20,8 +20,8 @@ use crate::ledger::claim::{self, Claim, File, Lane};
 use crate::ledger::pause;
 use crate::ledger::reason::Reason;
 use crate::ledger::verdict::{Tally, Verdict};
-use crate::load::Watch;
-use crate::load::batch::{Group, Loaded, Ready, load};
+use crate::load::batch::{Loaded, load};
+use crate::load::{Group, Ready, Watch};
 use crate::park;
 use crate::remedy::Remedy;
 

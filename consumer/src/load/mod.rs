@@ -1,11 +1,12 @@
 //! Rows into report tables and verdicts into the ledger, in one commit. `batch.rs` loads many small
-//! files at once, `stream.rs` one large file; `append`, `replace` and `upsert` are what the two have in
-//! common. Nothing here reads the bucket.
+//! files at once, those of each job by `group.rs`, and `stream.rs` one large file; `append`, `replace` and
+//! `upsert` are what the two have in common. Nothing here reads the bucket.
 
 mod append;
 pub mod batch;
 mod copy;
 mod extent;
+mod group;
 mod replace;
 pub mod stream;
 mod upsert;
@@ -19,6 +20,7 @@ use sqlx::{PgConnection, PgTransaction, Row};
 use std::time::Duration;
 
 pub use copy::Interrupted;
+pub use group::{Group, Ready};
 pub use watch::Watch;
 
 use crate::catalog::{self, Columns};
@@ -67,6 +69,15 @@ impl Error {
             Self::Postgres(error) => sqlstate::remedy(error),
             Self::Interrupted | Self::Lost(_) | Self::Changed => Remedy::Retry,
         }
+    }
+}
+
+/// What is to be done about an error of one job's rows. A table that somebody else has locked is no
+/// reason for other jobs to wait.
+fn of_its_table(error: &Error) -> Remedy {
+    match error {
+        Error::Postgres(error) if sqlstate::is_locked_out(error) => Remedy::Pause,
+        error => error.remedy(),
     }
 }
 

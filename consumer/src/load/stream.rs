@@ -9,12 +9,11 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Acquire, PgTransaction};
 use uuid::Uuid;
 
-use super::batch::{of_its_table, repeated_key};
 use super::replace::Replaced;
 use super::widen::widen;
 use super::{
-    Error, Open, Rows, Target, Watch, append, begin, lock_job, not_ahead, open, other_content,
-    replace, upsert,
+    Error, Open, Rows, Target, Watch, append, begin, lock_job, not_ahead, of_its_table, open,
+    other_content, replace, upsert,
 };
 use crate::destination::Destination;
 use crate::failpoint::failpoint;
@@ -256,7 +255,7 @@ async fn transaction(
                 .await?
                 .is_empty()
             {
-                return Ok(Step::Done(Outcome::Unfit(repeated_key(header))));
+                return Ok(Step::Done(Outcome::Unfit(upsert::repeated_key(header))));
             }
         }
         Mode::Replace { .. } => {

@@ -1,11 +1,12 @@
 //! `upsert`: row by row, a row yields only to a later row of the same key.
 
-use nightdrop_schema::Mode;
+use nightdrop_schema::{Header, Mode};
 use sqlx::{AssertSqlSafe, PgTransaction, Row};
 
 use super::{Rows, Target, copy, execute};
 use crate::catalog::Columns;
 use crate::failpoint::failpoint;
+use crate::ledger::reason::{Cause, Reason};
 use crate::table;
 
 /// Loads rows of any number of files with one header, through a stage. Their job is locked, and their
@@ -84,4 +85,22 @@ fn updates(target: Target<'_>, there: &Columns) -> Vec<String> {
         format!("{column} = excluded.{column}")
     };
     taken.iter().map(set).chain(lost).collect()
+}
+
+/// The sentence for a file in which a key comes more than once.
+pub(super) fn repeated_key(header: &Header) -> Reason {
+    let key = match &header.mode {
+        Mode::Upsert { primary_key } => primary_key
+            .iter()
+            .map(AsRef::as_ref)
+            .collect::<Vec<&str>>()
+            .join(", "),
+        Mode::Append | Mode::Replace { .. } => String::new(),
+    };
+    Reason::new(
+        Cause::RepeatedKey,
+        format!(
+            "two rows have the same primary_key ({key}); which one counts can't be told: make the query give one row a key"
+        ),
+    )
 }
