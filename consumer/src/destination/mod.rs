@@ -1,10 +1,16 @@
 //! Finds or makes the table that a result goes to, in a short transaction of its own before the load,
 //! under an advisory lock on the table, and never waiting long for anyone who reads it.
+//! `known.rs` reads and writes what the ledger says of the job, `make.rs` finds or makes the table, and
+//! `columns.rs` makes it fit.
 
-use nightdrop_schema::{Column, Header, Job, Mode, Producer};
-use sqlx::{AssertSqlSafe, PgTransaction, Row};
+mod columns;
+mod known;
+mod make;
 
-use crate::catalog::{self, Columns};
+use nightdrop_schema::{Header, Job, Mode, Producer};
+use sqlx::{AssertSqlSafe, PgTransaction};
+
+use crate::catalog;
 use crate::config::{Config, Quota, Route};
 use crate::failpoint::failpoint;
 use crate::ledger::job;
@@ -14,6 +20,8 @@ use crate::pool::{LIMIT, Pool, no_answer};
 use crate::remedy::Remedy;
 use crate::sqlstate;
 use crate::table::{self, Name};
+use known::Known;
+use make::Made;
 
 /// The table that a job's results go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,22 +116,6 @@ struct Settlement<'a> {
     quota: &'a Quota,
 }
 
-/// What the ledger says of a job.
-struct Known {
-    name: Name,
-    mode: String,
-    primary_key: Vec<String>,
-    life: i64,
-}
-
-/// A table that results can go to.
-struct Made {
-    /// Whether it is a route's.
-    routed: bool,
-    /// Whether it was made just now.
-    new: bool,
-}
-
 impl Settlement<'_> {
     async fn run(&self, pool: &Pool) -> Result<Destination, Error> {
         let mut transaction = pool.begin().await.map_err(|source| self.postgres(source))?;
@@ -176,39 +168,6 @@ impl Settlement<'_> {
         Ok(Destination { name, routed, life })
     }
 
-    /// The table's own columns, once they are of this result's types if nothing stands against that.
-    async fn columns(
-        &self,
-        transaction: &mut PgTransaction<'_>,
-        name: &Name,
-        routed: bool,
-    ) -> Result<Columns, Error> {
-        let mut columns = catalog::columns(transaction, name)
-            .await
-            .map_err(|source| self.postgres(source))?;
-        for (service, ty) in table::SERVICE {
-            if columns.remove(service).as_deref() != Some(ty) {
-                return Err(Error::Blocked(format!(
-                    "{name} has no column {service} of type {ty}, which every report table has; add it: ALTER TABLE {} ADD COLUMN {service} {ty}",
-                    name.quoted()
-                )));
-            }
-        }
-        if !routed
-            && table::fit(name, self.header, &columns, routed).is_err()
-            && self.is_unused(transaction, name).await?
-        {
-            let statement = table::retype(name, self.header, &columns);
-            self.execute(transaction, &statement).await?;
-            for column in &self.header.columns {
-                if let Some(ty) = columns.get_mut(column.name.as_str()) {
-                    table::full_name(column.ty).clone_into(ty);
-                }
-            }
-        }
-        Ok(columns)
-    }
-
     /// Whether no result of this job was ever loaded, so that its table is as a parked file left it.
     async fn is_unused(
         &self,
@@ -229,29 +188,6 @@ impl Settlement<'_> {
             return Err(Error::NotYet(self.producer.clone(), self.job.clone()));
         }
         Ok(!rows)
-    }
-
-    fn too_many_columns(&self, name: &Name, missing: usize) -> Reason {
-        Reason::new(
-            Cause::QuotaColumns,
-            format!(
-                "it brings {missing} columns that {name} doesn't have, and one file may add {}; raise [quota] new_columns, or let the query give fewer: it is tried again every hour",
-                self.quota.new_columns
-            ),
-        )
-    }
-
-    /// Adds columns, and commits. Everyone who reads the table waits from the first of these statements to
-    /// the last, which are therefore one message: nobody waits for us.
-    async fn extend(
-        &self,
-        transaction: &mut PgTransaction<'_>,
-        name: &Name,
-        missing: &[&Column],
-    ) -> Result<(), Error> {
-        let statements = table::add(name, missing).join("; ");
-        self.execute_all(transaction, &format!("{statements}; COMMIT AND CHAIN"))
-            .await
     }
 
     /// Locks the table that the job goes to, and gives what the ledger says of the job from then on.
@@ -283,219 +219,12 @@ impl Settlement<'_> {
         }
     }
 
-    async fn known(&self, transaction: &mut PgTransaction<'_>) -> Result<Option<Known>, Error> {
-        let row = sqlx::query(
-            "SELECT table_schema, table_name, mode, primary_key, life FROM nightdrop.job
-             WHERE producer = $1 AND job = $2",
-        )
-        .bind(self.producer.as_str())
-        .bind(self.job.as_str())
-        .fetch_optional(&mut **transaction)
-        .await
-        .map_err(|source| self.postgres(source))?;
-        row.map(|row| {
-            Ok(Known {
-                name: Name {
-                    schema: row.try_get(0)?,
-                    table: row.try_get(1)?,
-                },
-                mode: row.try_get(2)?,
-                primary_key: row.try_get(3)?,
-                life: row.try_get(4)?,
-            })
-        })
-        .transpose()
-        .map_err(|source| self.postgres(source))
-    }
-
-    /// A job keeps its mode and its key: rows that were loaded by one rule can't be judged by another.
-    fn same_as_before(&self, known: &Known) -> Result<(), Reason> {
-        let mode = self.header.mode.as_str();
-        if known.mode != mode {
-            return Err(Reason::new(
-                Cause::ChangedMode,
-                format!(
-                    "mode is {mode} here and {} in every result of {}/{} before; give it its old mode again, or drop it as another job",
-                    known.mode, self.producer, self.job,
-                ),
-            ));
-        }
-        let key = self.key();
-        if known.primary_key != key {
-            return Err(Reason::new(
-                Cause::ChangedKey,
-                format!(
-                    "primary_key is ({}) here and ({}) in every result of {}/{} before; give it its old key again, or drop it as another job",
-                    key.join(", "),
-                    known.primary_key.join(", "),
-                    self.producer,
-                    self.job,
-                ),
-            ));
-        }
-        Ok(())
-    }
-
-    /// The columns that tell an upsert's rows apart; none for the other modes.
-    fn key(&self) -> Vec<&str> {
-        match &self.header.mode {
-            Mode::Upsert { primary_key } => primary_key.iter().map(AsRef::as_ref).collect(),
-            Mode::Append | Mode::Replace { .. } => Vec::new(),
-        }
-    }
-
     fn routed(&self) -> Option<Name> {
         let route = self
             .routes
             .iter()
             .find(|route| route.takes(self.producer, self.job))?;
         Some(route.table.clone())
-    }
-
-    async fn find_or_make(
-        &self,
-        transaction: &mut PgTransaction<'_>,
-        name: &Name,
-        known: Option<&Known>,
-    ) -> Result<Made, Error> {
-        if known.is_none() {
-            catalog::lock_schema(transaction, &name.schema)
-                .await
-                .map_err(|source| self.postgres(source))?;
-        }
-        let catalog::Found {
-            ours,
-            schema_there,
-            there,
-        } = catalog::find(transaction, name)
-            .await
-            .map_err(|source| self.postgres(source))?;
-        let routed = ours.unwrap_or_else(|| self.routed().as_ref() == Some(name));
-        match (ours, there) {
-            (Some(_), false) => {
-                return Err(Error::Blocked(format!(
-                    "{name} is gone, to which results were loaded before; bring it back"
-                )));
-            }
-            (None, true) if !routed => {
-                return Err(Error::Blocked(format!(
-                    "{name} is there already and was not made for these results; rename it, or let it have them by a [[route]] with table = \"{name}\"",
-                )));
-            }
-            _ => {}
-        }
-        if known.is_none() && !routed {
-            self.check_tables(transaction).await?;
-        }
-        if !there {
-            if !schema_there {
-                let statement = format!("CREATE SCHEMA {}", table::identifier(&name.schema));
-                self.execute(transaction, &statement).await?;
-            }
-            let origin = if routed {
-                format!("Results of the job {}, loaded by Nightdrop.", self.job)
-            } else {
-                format!(
-                    "Results of the job {} of {}, loaded by Nightdrop.",
-                    self.job, self.producer
-                )
-            };
-            for statement in table::create(name, self.header, &origin) {
-                self.execute(transaction, &statement).await?;
-            }
-        }
-        sqlx::query(
-            "INSERT INTO nightdrop.destination (table_schema, table_name, routed) VALUES ($1, $2, $3)
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(&name.schema)
-        .bind(&name.table)
-        .bind(routed)
-        .execute(&mut **transaction)
-        .await
-        .map_err(|source| self.postgres(source))?;
-        Ok(Made {
-            routed,
-            new: !there,
-        })
-    }
-
-    /// A producer has so many tables and no more.
-    async fn check_tables(&self, transaction: &mut PgTransaction<'_>) -> Result<(), Error> {
-        let tables = job::tables(transaction, self.producer)
-            .await
-            .map_err(|source| self.postgres(source))?;
-        if tables < i64::from(self.quota.tables) {
-            return Ok(());
-        }
-        Err(Error::Unfit(Reason::new(
-            Cause::QuotaTables,
-            format!(
-                "{} has {tables} tables, and may have {}; retire a job that is no longer wanted, or raise [quota] tables: this one is loaded then",
-                self.producer, self.quota.tables
-            ),
-        )))
-    }
-
-    /// An upsert rests on a unique index over exactly the producer and the key.
-    async fn check_unique(
-        &self,
-        transaction: &mut PgTransaction<'_>,
-        name: &Name,
-        routed: bool,
-    ) -> Result<(), Error> {
-        let key = self.key();
-        let columns: Vec<&str> = ["_producer"]
-            .into_iter()
-            .chain(key.iter().copied())
-            .collect();
-        let there = catalog::has_unique_index(transaction, name, &columns)
-            .await
-            .map_err(|source| self.postgres(source))?;
-        if there {
-            return Ok(());
-        }
-        if !routed && self.is_unused(transaction, name).await? {
-            let statement = table::index(name, &self.header.mode).unwrap_or_default();
-            return self.execute(transaction, &statement).await;
-        }
-        Err(Error::Blocked(format!(
-            "{name} has no unique index that tells the rows of an upsert apart; make it: CREATE UNIQUE INDEX ON {} ({})",
-            name.quoted(),
-            table::conflict_target(key.iter().copied()),
-        )))
-    }
-
-    /// Gives the life that begins.
-    async fn write_down(
-        &self,
-        transaction: &mut PgTransaction<'_>,
-        name: &Name,
-    ) -> Result<i64, Error> {
-        let key = self.key();
-        let done = sqlx::query(
-            "INSERT INTO nightdrop.job (producer, job, table_schema, table_name, mode, primary_key)
-             VALUES ($1, $2, $3, $4, $5, $6) RETURNING life",
-        )
-        .bind(self.producer.as_str())
-        .bind(self.job.as_str())
-        .bind(&name.schema)
-        .bind(&name.table)
-        .bind(self.header.mode.as_str())
-        .bind(&key)
-        .fetch_one(&mut **transaction)
-        .await
-        .and_then(|row| row.try_get(0));
-        match done {
-            Ok(life) => Ok(life),
-            Err(sqlx::Error::Database(error)) if error.constraint() == Some("job_one_a_table") => {
-                Err(Error::Blocked(format!(
-                    "another job of {} goes to {name} already; a table takes one job of a producer: route {} elsewhere",
-                    self.producer, self.job
-                )))
-            }
-            Err(source) => Err(self.postgres(source)),
-        }
     }
 
     /// Runs a statement whose names went through [`table::identifier`].

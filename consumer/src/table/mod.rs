@@ -1,5 +1,5 @@
 //! Report tables as values: their names, the statements that make and extend them, and how a result fits
-//! them. Pure; `destination.rs` carries it out.
+//! them. Pure; `destination/` carries it out.
 
 mod ddl;
 mod fit;
