@@ -1,16 +1,22 @@
 //! The consumer's configuration file. Names, units and defaults are those of the reference in the README.
+//! `bucket.rs`, `limits.rs` and `route.rs` have what is more than a key and its default.
+
+mod bucket;
+mod limits;
+mod route;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
-use nightdrop_bucket::{Keys, Settings};
 use nightdrop_runtime::config as units;
 use nightdrop_runtime::secret::Secret;
-use nightdrop_schema::{Caps, Job, Producer};
 use serde::{Deserialize, Deserializer};
 use url::Url;
+
+pub use bucket::Bucket;
+pub use limits::{CapsConfig, Quota};
+pub use route::{Producers, Route};
 
 /// `consumer.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,60 +50,6 @@ pub struct Config {
     /// Tables that several producers' jobs share.
     #[serde(default, rename = "route")]
     pub routes: Vec<Route>,
-}
-
-/// `[bucket]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Bucket {
-    /// `s3://bucket` or `file:///folder`.
-    pub url: Url,
-    /// The S3 server, where it isn't AWS.
-    pub endpoint: Option<Url>,
-    /// The bucket's region.
-    pub region: Option<String>,
-    /// Left out with `secret_key`: the standard AWS environment.
-    pub access_key: Option<Secret>,
-    /// The other half of `access_key`.
-    pub secret_key: Option<Secret>,
-    /// Credentials from EC2's metadata service.
-    #[serde(default)]
-    pub imds: bool,
-    /// How long an object stays in the bucket after its verdict: longer where Postgres replicates
-    /// asynchronously, and may lose a commit.
-    #[serde(default, with = "units::duration")]
-    pub delete_after: Duration,
-}
-
-impl Bucket {
-    /// What the bucket crate needs; the secrets are read when it asks for them.
-    ///
-    /// # Errors
-    /// When only one half of the key is there.
-    pub fn settings(&self) -> Result<Settings, String> {
-        let keys = match (&self.access_key, &self.secret_key) {
-            (None, None) => None,
-            (Some(access), Some(secret)) => {
-                let (access, secret) = (access.clone(), secret.clone());
-                let read = move || {
-                    Ok(Keys {
-                        access_key: access.read().map_err(|error| error.to_string())?,
-                        secret_key: secret.read().map_err(|error| error.to_string())?,
-                    })
-                };
-                Some(Arc::new(read) as nightdrop_bucket::KeySource)
-            }
-            (Some(_), None) => return Err("[bucket] has an access_key but no secret_key".into()),
-            (None, Some(_)) => return Err("[bucket] has a secret_key but no access_key".into()),
-        };
-        Ok(Settings {
-            url: self.url.clone(),
-            endpoint: self.endpoint.clone(),
-            region: self.region.clone(),
-            imds: self.imds,
-            keys,
-        })
-    }
 }
 
 /// `[postgres]`
@@ -179,86 +131,6 @@ impl Default for Load {
     }
 }
 
-/// `[caps]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CapsConfig {
-    /// A whole file, inflated.
-    #[serde(with = "units::size")]
-    pub file: u64,
-    /// One cell.
-    #[serde(with = "units::size")]
-    pub cell: u64,
-    /// One row.
-    #[serde(with = "units::size")]
-    pub row: u64,
-    /// All that stands before the rows.
-    #[serde(with = "units::size")]
-    pub head: u64,
-    /// Nested arrays and objects.
-    pub depth: usize,
-    /// Columns of one result.
-    pub columns: usize,
-}
-
-impl Default for CapsConfig {
-    fn default() -> Self {
-        let caps = Caps::default();
-        Self {
-            file: caps.file,
-            cell: caps.cell as u64,
-            row: caps.row as u64,
-            head: caps.head as u64,
-            depth: caps.depth,
-            columns: caps.columns,
-        }
-    }
-}
-
-impl CapsConfig {
-    /// The same, as the reader takes them.
-    pub fn caps(&self) -> Caps {
-        let memory = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        Caps {
-            file: self.file,
-            cell: memory(self.cell),
-            row: memory(self.row),
-            head: memory(self.head),
-            depth: self.depth,
-            columns: self.columns,
-        }
-    }
-}
-
-/// `[quota]`: what one producer may take up, so that none does it at the others' cost.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Quota {
-    /// Files that wait in the ledger; more of them stay unlisted in the bucket.
-    pub waiting: NonZeroU32,
-    /// Files that are held; while there are more, nothing further is listed.
-    pub held: NonZeroU32,
-    /// Stored bytes of parked files; what exceeds them is held until there is room.
-    #[serde(with = "units::size")]
-    pub parked: u64,
-    /// Report tables; a job that would need one more is held until one is retired.
-    pub tables: u32,
-    /// Columns that one file may add to a table; a file that brings more is held.
-    pub new_columns: u32,
-}
-
-impl Default for Quota {
-    fn default() -> Self {
-        Self {
-            waiting: const { NonZeroU32::new(10_000).unwrap() },
-            held: const { NonZeroU32::new(1_000).unwrap() },
-            parked: 1024 * 1024 * 1024,
-            tables: 200,
-            new_columns: 100,
-        }
-    }
-}
-
 /// `[breaker]`: after so many failures in a row nothing is asked for a while, of the bucket or of Postgres.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -326,51 +198,6 @@ impl Default for Http {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
         }
-    }
-}
-
-/// `[[route]]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Route {
-    /// The job whose results are sent here.
-    pub job: Job,
-    /// Whose: names, or `"*"` for every producer.
-    pub producers: Vec<Producers>,
-    /// `schema.table`
-    pub table: crate::table::Name,
-}
-
-/// One entry of a route's `producers`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum Producers {
-    /// `"*"`
-    All,
-    /// A producer's name.
-    One(Producer),
-}
-
-impl TryFrom<String> for Producers {
-    type Error = nightdrop_schema::NameError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        if text == "*" {
-            Ok(Self::All)
-        } else {
-            text.parse().map(Self::One)
-        }
-    }
-}
-
-impl Route {
-    /// Whether this route takes the job of this producer.
-    pub fn takes(&self, producer: &Producer, job: &Job) -> bool {
-        self.job == *job
-            && self.producers.iter().any(|entry| match entry {
-                Producers::All => true,
-                Producers::One(one) => one == producer,
-            })
     }
 }
 
