@@ -5,7 +5,7 @@ use std::fmt::Write;
 use nightdrop_schema::{Job, Producer};
 
 use super::sentence::at;
-use crate::ledger::history::JobLook;
+use crate::ledger::look::JobLook;
 
 /// Where the job's results go, how fresh they are, and what keeps others. `jobs` are the producer's known
 /// ones, for a job of which nothing is known.
@@ -112,7 +112,7 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use crate::ledger::history::Newest;
+    use crate::ledger::look::Newest;
 
     fn time(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()

@@ -12,7 +12,8 @@ use nightdrop_schema::{Job, Key, Producer, RunId};
 use serde::Serialize;
 
 use crate::ledger::breaker;
-use crate::ledger::history::{self, JobLook, LIMIT, Pruned, Sighting, Wanted};
+use crate::ledger::history::{self, LIMIT, Pruned, Sighting, Wanted};
+use crate::ledger::look::{self, JobLook};
 use crate::pool::Pool;
 use sentence::{at, left_alone, sentence};
 
@@ -126,9 +127,9 @@ async fn explain_job(
     job: &Job,
     site: Site<'_>,
 ) -> Result<(String, About), sqlx::Error> {
-    let look = history::job(pool, producer, job).await?;
+    let look = look::job(pool, producer, job).await?;
     let jobs = if look.files == 0 {
-        history::jobs_of(pool, producer).await?
+        look::jobs_of(pool, producer).await?
     } else {
         Vec::new()
     };

@@ -7,6 +7,7 @@ pub mod deletion;
 pub mod history;
 pub mod job;
 pub mod life;
+pub mod look;
 pub mod parked;
 pub mod pause;
 pub mod pick;
