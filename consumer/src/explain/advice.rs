@@ -65,3 +65,19 @@ pub(crate) fn advice(cause: Option<Cause>, file: i64, producer: &str, job: &str)
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_that_keeps_a_file_out_has_a_way_out() {
+        for cause in Cause::ALL {
+            let helps = advice(Some(*cause), 17, "jfk", "departures");
+            assert!(
+                !helps.is_empty() && !helps.ends_with('.'),
+                "{cause:?}: {helps}"
+            );
+        }
+    }
+}

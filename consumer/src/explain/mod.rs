@@ -1,9 +1,10 @@
 //! `explain`: where a result is and what to do, in one sentence, from Postgres alone. `sentence.rs` says it
-//! of a file, `job.rs` of a job, `advice.rs` knows what helps.
+//! of a file, with `waiting.rs` for what one waits, and `job.rs` of a job; `advice.rs` knows what helps.
 
 pub(crate) mod advice;
 mod job;
 mod sentence;
+mod waiting;
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +16,8 @@ use crate::ledger::breaker;
 use crate::ledger::history::{self, LIMIT, Pruned, Sighting, Wanted};
 use crate::ledger::look::{self, JobLook};
 use crate::pool::Pool;
-use sentence::{at, left_alone, sentence};
+use sentence::{at, sentence};
+use waiting::left_alone;
 
 /// What a person asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
