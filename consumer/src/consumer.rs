@@ -11,7 +11,7 @@ use crate::database::{self, Database};
 use crate::destinations::Destinations;
 use crate::fetch::{Fetch, READERS, STORED_KIB};
 use crate::lane::company::Company;
-use crate::ledger::claim::Taken;
+use crate::ledger::taken::Taken;
 use crate::ledger::verdict::Tally;
 use crate::park::Room;
 use crate::pool::Pool;

@@ -16,9 +16,10 @@ use crate::consumer::Consumer;
 use crate::destination::{self, Destination};
 use crate::failpoint::failpoint;
 use crate::fetch::{self, Fetched};
-use crate::ledger::claim::{self, Claim, File, Lane};
+use crate::ledger::claim::{Claim, File, Lane};
 use crate::ledger::pause;
 use crate::ledger::reason::Reason;
+use crate::ledger::taken;
 use crate::ledger::verdict::{Tally, Verdict};
 use crate::load::batch::{Loaded, load};
 use crate::load::{Group, Ready, Watch};
@@ -101,7 +102,7 @@ async fn work(consumer: &Consumer, claim: &Claim, watch: &Watch) -> Result<usize
         );
     }
     if !large.is_empty() {
-        claim::send_to_stream(consumer.pool(), claim.token, &large).await?;
+        taken::send_to_stream(consumer.pool(), claim.token, &large).await?;
         failpoint("claim: sent to the streams");
         sent = large.len() as u64;
         consumer.streams.notify_one();
@@ -111,7 +112,7 @@ async fn work(consumer: &Consumer, claim: &Claim, watch: &Watch) -> Result<usize
     away.extend(parked.away);
     let ids: Vec<i64> = away.iter().map(|(id, _)| *id).collect();
     if !ids.is_empty() {
-        claim::put_off(consumer.pool(), claim.token, &ids, AWAY).await?;
+        taken::put_off(consumer.pool(), claim.token, &ids, AWAY).await?;
     }
     match away.into_iter().next() {
         Some((_, error)) => Err(error.into()),
@@ -251,7 +252,7 @@ async fn settle(
         consumer.destinations.forget(producer, job);
     }
     if !loaded.busy.is_empty() {
-        claim::put_off(consumer.pool(), claim.token, &loaded.busy, BUSY).await?;
+        taken::put_off(consumer.pool(), claim.token, &loaded.busy, BUSY).await?;
         failpoint("claim: put off");
     }
     unfit.extend(loaded.unfit);

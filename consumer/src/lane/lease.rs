@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use crate::consumer::Consumer;
-use crate::ledger::claim::{self, Claim};
+use crate::ledger::claim::Claim;
+use crate::ledger::taken;
 use crate::load::Watch;
 use crate::pool::within;
 
@@ -29,7 +30,7 @@ impl Lease {
             loop {
                 tokio::time::sleep(each).await;
                 // Rows that the load has locked are left out; it has a deadline of its own.
-                if let Err(error) = within(each, claim::renew(&pool, &taken, lease)).await {
+                if let Err(error) = within(each, taken::renew(&pool, &taken, lease)).await {
                     tracing::debug!(%error, "a lease could not be renewed");
                 }
                 load.extend().await;

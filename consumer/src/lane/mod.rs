@@ -24,7 +24,8 @@ use crate::consumer::Consumer;
 use crate::destination;
 use crate::failpoint::failpoint;
 use crate::fetch;
-use crate::ledger::claim::{self, Claim, Lane, Taken};
+use crate::ledger::claim::{self, Claim, Lane};
+use crate::ledger::taken::{self, Taken};
 use crate::ledger::watch;
 use crate::load;
 use crate::park;
@@ -115,7 +116,7 @@ async fn give_back(consumer: &Consumer, claim: &Claim, wait: Duration) {
     failpoint("claim: to be given back");
     // A backend whose client has hung up mostly ends within some milliseconds.
     for _ in 0..10 {
-        match claim::give_back(consumer.pool(), &taken, wait).await {
+        match taken::give_back(consumer.pool(), &taken, wait).await {
             Ok(0) => return failpoint("claim: given back"),
             Ok(_) => sleep(SOON).await,
             Err(error) => {
@@ -148,7 +149,7 @@ pub async fn pay_at_last(consumer: &Consumer) -> Result<(), Error> {
 /// When Postgres is still away.
 pub async fn pay_debts(consumer: &Consumer) -> Result<(), Error> {
     for taken in consumer.debts() {
-        if claim::give_back(consumer.pool(), &taken, Duration::ZERO).await? == 0 {
+        if taken::give_back(consumer.pool(), &taken, Duration::ZERO).await? == 0 {
             consumer.paid(&taken);
         }
     }

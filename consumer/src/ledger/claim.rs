@@ -1,6 +1,6 @@
-//! Taking files to work on: a token and a lease, renewed while the work goes on and given back when
-//! it can't be done now. The row is not locked meanwhile; the load locks it, and only if the token
-//! is still there.
+//! Taking files to work on: a token and a lease, which `taken.rs` renews while the work goes on and gives
+//! back when it can't be done now. The row is not locked meanwhile; the load locks it, and only if the
+//! token is still there.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,9 +8,10 @@ use std::time::Duration;
 use nightdrop_schema::{Job, Key, Producer};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
+use super::interval;
+use super::taken::Taken;
 use crate::failpoint::failpoint;
 use crate::pool::Pool;
 
@@ -43,24 +44,6 @@ impl Claim {
         Taken {
             token: self.token,
             files: self.files.iter().map(|file| file.id).collect(),
-        }
-    }
-}
-
-/// A claim as the ledger knows it. The files' ids find its rows: an index of tokens would be written
-/// twice for each file. Of a claim that was never answered they are not known, and looked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken {
-    token: Uuid,
-    files: Vec<i64>,
-}
-
-impl Taken {
-    /// A claim that may have been made, for all we know.
-    pub fn unanswered(token: Uuid) -> Self {
-        Self {
-            token,
-            files: Vec::new(),
         }
     }
 }
@@ -306,109 +289,4 @@ fn file(row: &PgRow) -> Result<File, sqlx::Error> {
         attempts: row.try_get("attempts")?,
         kept: row.try_get("kept")?,
     })
-}
-
-/// Puts the end of the lease off. A row that a load has locked has no need of it.
-///
-/// # Errors
-/// When Postgres refuses or is away.
-pub async fn renew(pool: &Pool, taken: &Taken, lease: Duration) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "UPDATE nightdrop.file SET lease_until = now() + $3
-         WHERE id IN (SELECT id FROM nightdrop.file WHERE id = ANY($2) AND token = $1 FOR UPDATE SKIP LOCKED)",
-    )
-    .bind(taken.token)
-    .bind(&taken.files)
-    .bind(interval(lease))
-    .execute(pool)
-    .await
-    .map(drop)
-}
-
-/// Gives back what of a claim has no verdict: to be taken again after `wait`, with no attempt used up.
-/// Gives how many files are still locked by a load of ours whose end Postgres hasn't noticed yet: nobody
-/// waits for that.
-///
-/// # Errors
-/// When Postgres refuses or is away; the lease runs out by itself then.
-pub async fn give_back(pool: &Pool, taken: &Taken, wait: Duration) -> Result<i64, sqlx::Error> {
-    let found: Vec<i64>;
-    let files = if taken.files.is_empty() {
-        found = sqlx::query_scalar("SELECT id FROM nightdrop.file WHERE token = $1")
-            .bind(taken.token)
-            .fetch_all(pool)
-            .await?;
-        &found
-    } else {
-        &taken.files
-    };
-    sqlx::query_scalar(
-        "WITH free AS (
-             SELECT id FROM nightdrop.file WHERE id = ANY($2) AND token = $1 FOR UPDATE SKIP LOCKED
-         ), given AS (
-             UPDATE nightdrop.file f
-             SET attempts = attempts - 1, token = NULL, worker = NULL, lease_until = NULL,
-                 retry_at = CASE WHEN $3 > interval '0' THEN now() + $3 END
-             FROM free WHERE f.id = free.id
-         )
-         SELECT count(*) FROM nightdrop.file
-         WHERE id = ANY($2) AND token = $1 AND id NOT IN (SELECT id FROM free)",
-    )
-    .bind(taken.token)
-    .bind(files)
-    .bind(interval(wait))
-    .fetch_one(pool)
-    .await
-}
-
-/// Gives some files of a claim back, to be taken again after `wait`, with no attempt used up: whoever
-/// comes meanwhile finds those beside them.
-///
-/// # Errors
-/// When Postgres refuses or is away; the lease runs out by itself then.
-pub async fn put_off(
-    pool: &Pool,
-    token: Uuid,
-    files: &[i64],
-    wait: Duration,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "UPDATE nightdrop.file
-         SET attempts = attempts - 1, token = NULL, worker = NULL, lease_until = NULL, retry_at = now() + $3
-         WHERE token = $1 AND id = ANY($2)",
-    )
-    .bind(token)
-    .bind(files)
-    .bind(interval(wait))
-    .execute(pool)
-    .await
-    .map(drop)
-}
-
-/// Sends files to the lane of streams: they turned out to be larger than they looked.
-///
-/// # Errors
-/// When Postgres refuses or is away.
-pub async fn send_to_stream(pool: &Pool, token: Uuid, files: &[i64]) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "UPDATE nightdrop.file
-         SET streamed = true, attempts = attempts - 1, token = NULL, worker = NULL, lease_until = NULL
-         WHERE token = $1 AND id = ANY($2)",
-    )
-    .bind(token)
-    .bind(files)
-    .execute(pool)
-    .await
-    .map(drop)
-}
-
-/// Further back there is no calendar: what is taken from the clock is no longer than this.
-pub(super) const CALENDAR: Duration = Duration::from_hours(24 * 365 * 1000);
-
-pub(super) fn interval(duration: Duration) -> PgInterval {
-    PgInterval {
-        months: 0,
-        days: 0,
-        microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX),
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nightdrop_schema::Key;
 use sqlx::{PgTransaction, Row};
 
-use super::claim::{CALENDAR, interval};
+use super::{CALENDAR, interval};
 
 /// An object whose content is safe in Postgres, or proven not to be needed.
 #[derive(Debug)]

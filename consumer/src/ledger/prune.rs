@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::Row;
 
-use super::claim::{CALENDAR, interval};
+use super::{CALENDAR, interval};
 use crate::pool::Pool;
 
 /// A place among the old rows, by when their objects were gone.

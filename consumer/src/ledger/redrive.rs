@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::Row;
 
-use super::claim::{CALENDAR, interval};
 use super::verdict::VERSION;
+use super::{CALENDAR, interval};
 use crate::pool::Pool;
 
 /// So many at once of each sort; the next look takes the next.

@@ -11,7 +11,7 @@ use super::redrive::{self, Overdue};
 use crate::pool::Pool;
 
 use super::breaker::{self, Kept};
-use super::claim::interval;
+use super::interval;
 
 /// One job of one producer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

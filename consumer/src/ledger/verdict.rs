@@ -7,10 +7,9 @@ use nightdrop_schema::{Header, Job, Mode, Producer, RunId, Timestamptz};
 use sqlx::{PgConnection, PgTransaction, Row};
 use uuid::Uuid;
 
-use super::claim::interval;
-use super::instant;
 use super::reason::Reason;
 use super::state::State;
+use super::{instant, interval};
 
 /// What reading a file's body told.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use super::claim::interval;
+use super::interval;
 use crate::pool::Pool;
 
 /// A session of Postgres: its process, and since when, for process ids come again.
