@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::message::{Message, message};
-use crate::site::{Site, on_each};
+use crate::site::{Site, on_one};
 
 fn replace(time: &str, rows: &Value) -> Message {
     message("jfk", "fleet", time)
@@ -35,7 +35,7 @@ fn fleet(site: &Site) -> Vec<String> {
 
 #[test]
 fn a_replace_takes_the_place_of_the_producers_older_rows() {
-    on_each(|site| {
+    on_one(|site| {
         site.drop(&replace(
             "2013-01-01T00:00:00Z",
             &json!([["AA", 1], ["UA", 1]]),
@@ -49,7 +49,7 @@ fn a_replace_takes_the_place_of_the_producers_older_rows() {
 
 #[test]
 fn a_replace_leaves_other_producers_rows_alone() {
-    on_each(|site| {
+    on_one(|site| {
         let site = site.configured(
             "[[route]]\njob = \"fleet\"\nproducers = [\"*\"]\ntable = \"reports.fleet\"\n",
         );
@@ -67,7 +67,7 @@ fn a_replace_leaves_other_producers_rows_alone() {
 
 #[test]
 fn a_late_replace_is_superseded() {
-    on_each(|site| {
+    on_one(|site| {
         site.drop(&replace("2013-01-02T00:00:00Z", &json!([["AA", 2]])));
         site.once();
         site.drop(&replace(
@@ -83,7 +83,7 @@ fn a_late_replace_is_superseded() {
 
 #[test]
 fn replaces_of_one_batch_end_with_the_newest_whatever_their_order() {
-    on_each(|site| {
+    on_one(|site| {
         for day in ["03", "01", "02"] {
             site.drop(&replace(
                 &format!("2013-01-{day}T00:00:00Z"),
@@ -97,7 +97,7 @@ fn replaces_of_one_batch_end_with_the_newest_whatever_their_order() {
 
 #[test]
 fn a_ranged_replace_touches_its_range_and_a_late_one_that_none_touches_is_loaded() {
-    on_each(|site| {
+    on_one(|site| {
         site.drop(&days(
             "2013-02-01T00:00:00Z",
             "2013-01-10",
@@ -127,7 +127,7 @@ fn a_ranged_replace_touches_its_range_and_a_late_one_that_none_touches_is_loaded
 
 #[test]
 fn a_late_range_that_newer_ones_cover_is_superseded_and_a_partial_overlap_is_parked() {
-    on_each(|site| {
+    on_one(|site| {
         site.drop(&days(
             "2013-02-01T00:00:00Z",
             "2013-01-10",
@@ -172,7 +172,7 @@ fn a_late_range_that_newer_ones_cover_is_superseded_and_a_partial_overlap_is_par
 
 #[test]
 fn an_upsert_is_decided_row_by_row() {
-    on_each(|site| {
+    on_one(|site| {
         site.drop(&upsert(
             "2013-01-02T00:00:00Z",
             &json!([["AA", 2], ["UA", 2]]),
@@ -195,7 +195,7 @@ fn an_upsert_is_decided_row_by_row() {
 
 #[test]
 fn an_upsert_with_a_repeated_key_is_parked_and_its_neighbours_load() {
-    on_each(|site| {
+    on_one(|site| {
         site.drop(&upsert("2013-01-01T00:00:00Z", &json!([["AA", 1]])));
         site.drop(&upsert(
             "2013-01-02T00:00:00Z",
@@ -213,7 +213,7 @@ fn an_upsert_with_a_repeated_key_is_parked_and_its_neighbours_load() {
 
 #[test]
 fn a_streamed_upsert_and_a_streamed_replace_end_like_small_ones() {
-    on_each(|site| {
+    on_one(|site| {
         let site = site.configured("[load]\nstream_above = \"100\"\n");
         site.drop(&upsert(
             "2013-01-02T00:00:00Z",
@@ -243,7 +243,7 @@ fn a_streamed_upsert_and_a_streamed_replace_end_like_small_ones() {
 
 #[test]
 fn a_changed_mode_or_key_is_parked_by_name() {
-    on_each(|site| {
+    on_one(|site| {
         site.drop(&upsert("2013-01-01T00:00:00Z", &json!([["AA", 1]])));
         site.once();
         site.drop(

@@ -14,7 +14,7 @@ use self::model::{Covered, Mode, Sent, VALUES, covered, end};
 use crate::crashes::gate_before_s3;
 use crate::gate::Hold;
 use crate::message::{Message, message};
-use crate::site::{Site, on_each, until};
+use crate::site::{Site, on_one, until};
 
 /// A `replace` of a range of its first column.
 fn ranged(
@@ -75,7 +75,7 @@ fn a_range_is_replaced_whatever_its_columns_type_and_however_far_off_its_years()
             ]),
         ),
     ];
-    on_each(|site| {
+    on_one(|site| {
         for (ty, at) in &columns {
             site.drop(&ranged(
                 ty,
@@ -238,7 +238,7 @@ fn a_newer_replace_waits_for_an_older_one_that_is_half_way_and_none_of_its_rows_
 
 #[test]
 fn rows_that_would_blur_what_a_result_says_of_itself_are_parked_by_name() {
-    on_each(|site| {
+    on_one(|site| {
         let (from, to) = (json!(0), json!(10));
         let day = "2013-02-01T00:00:00Z";
         site.drop(&ranged(

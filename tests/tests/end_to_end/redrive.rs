@@ -14,7 +14,7 @@ use crate::gate::{Gate, Hold};
 use crate::large::peak_of;
 use crate::message::{Message, departures};
 use crate::process::Ended;
-use crate::site::{PATIENCE, Site, on_each};
+use crate::site::{PATIENCE, Site, on_one};
 
 /// All departures go to a table that somebody made, and that takes no flight from 9000 on.
 const ROUTE: &str =
@@ -31,7 +31,7 @@ fn refusing(site: Site, extra: &str) -> Site {
 
 /// Where it doesn't matter which S3 server it is.
 fn anywhere() -> Site {
-    Site::on(S3Kind::available()[0])
+    Site::on(S3Kind::available().pop().unwrap())
 }
 
 fn mend(site: &Site) {
@@ -84,7 +84,7 @@ fn once_without_deletes(site: &mut Site) {
 
 #[test]
 fn what_a_table_refused_is_loaded_from_postgres_once_it_is_mended() {
-    on_each(|site| {
+    on_one(|site| {
         let site = refusing(site, "");
         site.drop(&refused("2013-01-31T05:00:00Z"));
         site.once();
@@ -106,7 +106,7 @@ fn what_a_table_refused_is_loaded_from_postgres_once_it_is_mended() {
 
 #[test]
 fn a_large_file_is_redriven_as_a_stream() {
-    on_each(|site| {
+    on_one(|site| {
         let site = refusing(site, "");
         site.drop(&refused_large("2013-01-31T05:00:00Z"));
         site.once();
@@ -191,7 +191,7 @@ fn a_redriven_file_is_loaded_once_when_its_consumer_dies_in_the_middle_of_it() {
 
 #[test]
 fn what_is_retried_before_its_object_is_deleted_is_loaded_once_and_deleted_then() {
-    on_each(|site| {
+    on_one(|site| {
         let mut site = refusing(site, "");
         site.drop(&refused("2013-01-31T05:00:00Z"));
         once_without_deletes(&mut site);
@@ -212,7 +212,7 @@ fn what_is_retried_before_its_object_is_deleted_is_loaded_once_and_deleted_then(
 
 #[test]
 fn another_object_under_its_key_is_a_sighting_of_its_own_and_takes_nothing_from_a_redriven_file() {
-    on_each(|site| {
+    on_one(|site| {
         let mut site = refusing(site, "");
         let message = refused("2013-01-31T05:00:00Z");
         site.drop(&message);
@@ -258,7 +258,7 @@ fn a_redriven_file_that_waits_keeps_no_other_object_from_being_deleted() {
 
 #[test]
 fn the_same_key_listed_after_its_delete_is_judged_by_its_run_and_hash() {
-    on_each(|site| {
+    on_one(|site| {
         let site = refusing(site, "");
         let message = refused("2013-01-31T05:00:00Z");
         site.drop(&message);
@@ -318,7 +318,7 @@ fn what_ended_its_consumers_is_tried_alone_when_it_is_retried_and_nothing_else_i
 
 #[test]
 fn a_verb_waits_while_a_consumer_deletes_the_object() {
-    on_each(|site| {
+    on_one(|site| {
         let mut site = refusing(site, "");
         site.drop(&refused("2013-01-31T05:00:00Z"));
         let gate: Gate = gate_before_s3(&mut site);

@@ -8,7 +8,7 @@ use crate::crashes::gate_before_postgres;
 use crate::gate::Hold;
 use crate::message::{Message, departures, message};
 use crate::process::Ended;
-use crate::site::{PATIENCE, Site, on_each, until};
+use crate::site::{PATIENCE, Site, on_one, until};
 
 const ROUTE: &str =
     "[[route]]\njob = \"departures\"\nproducers = [\"*\"]\ntable = \"reports.departures\"\n";
@@ -46,7 +46,7 @@ fn kept(site: &Site) -> String {
 
 #[test]
 fn a_changed_mode_and_type_load_once_their_job_is_retired_and_the_old_table_is_kept() {
-    on_each(|site| {
+    on_one(|site| {
         site.drop(&departures("2013-01-31T01:00:00Z"));
         site.once();
         let changed = || {
@@ -108,7 +108,7 @@ fn a_job_is_retired_as_often_as_a_person_asks() {
 
 #[test]
 fn nothing_that_was_loaded_before_a_job_was_retired_supersedes_what_comes_after() {
-    on_each(|site| {
+    on_one(|site| {
         let site = site.configured(ROUTE);
         site.drop(&replace("2013-02-02T00:00:00Z", &json!([["AA", 1]])));
         site.once();

@@ -45,6 +45,11 @@ pub fn on_each(test: impl Fn(Site)) {
     }
 }
 
+/// Runs a test on one of them: where it is about what Postgres holds, the other S3 server has nothing to add.
+pub fn on_one(test: impl FnOnce(Site)) {
+    test(Site::on(S3Kind::available().pop().unwrap()));
+}
+
 impl Site {
     /// On the servers that all tests share.
     pub fn on(kind: S3Kind) -> Self {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{anywhere, files, parked, refused, refusing};
 use crate::message::{Message, departures, message};
-use crate::site::{Site, on_each};
+use crate::site::{Site, on_one};
 
 /// What an older version left: it had read this file and didn't know its type.
 fn left_by_an_older_version(site: &Site, message: &Message, body: &str, version: &str) {
@@ -26,7 +26,7 @@ fn left_by_an_older_version(site: &Site, message: &Message, body: &str, version:
 
 #[test]
 fn what_an_older_version_did_not_know_is_loaded_by_the_first_that_does() {
-    on_each(|site| {
+    on_one(|site| {
         assert_eq!(site.consumer(&["migrate"]).code, Some(0));
         let result = departures("2013-01-31T05:00:00Z");
         left_by_an_older_version(&site, &result, &result.body(), "0.0.1");
@@ -78,7 +78,7 @@ fn a_note_that_an_older_version_did_not_know_is_noted() {
 
 #[test]
 fn a_version_tries_once_what_it_does_not_know() {
-    on_each(|site| {
+    on_one(|site| {
         let unknown = departures("2013-01-31T03:00:00Z");
         let body = unknown.body().replace("result.v1", "result.v9");
         site.drop_as(&unknown.key(), body.as_bytes());
@@ -145,7 +145,7 @@ const QUOTA: &str = "[quota]\nparked = \"700B\"\n";
 
 #[test]
 fn what_exceeds_a_producers_quota_of_parked_bytes_is_held_until_there_is_room() {
-    on_each(|site| {
+    on_one(|site| {
         let site = site.configured(QUOTA);
         for hour in ["01", "02", "03", "04"] {
             site.drop(&bad("jfk", &format!("2013-01-31T{hour}:00:00Z")));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{anywhere, files, once_without_deletes, parked};
 use crate::message::{Message, departures, message};
-use crate::site::{Site, on_each};
+use crate::site::{Site, on_one};
 
 fn bad(producer: &str, time: &str) -> Message {
     message(producer, "departures", time).rows(&json!([["UA", 1545.5]]))
@@ -154,7 +154,7 @@ fn ids_that_are_not_parked_or_held_are_named_and_the_others_are_done() {
 
 #[test]
 fn export_writes_the_bytes_as_they_were_and_never_over_a_file() {
-    on_each(|site| {
+    on_one(|site| {
         let site = site.configured("[load]\npark_up_to = \"1KiB\"\n");
         let small = bad("jfk", "2013-01-31T05:00:00Z");
         let rows: Vec<Value> = (0..200_000)
@@ -220,7 +220,7 @@ fn export_writes_the_bytes_as_they_were_and_never_over_a_file() {
 
 #[test]
 fn a_file_that_is_dropped_before_its_object_is_deleted_is_deleted_after_all() {
-    on_each(|mut site| {
+    on_one(|mut site| {
         site.drop(&bad("jfk", "2013-01-31T05:00:00Z"));
         once_without_deletes(&mut site);
         parked(&site, &["drop", "1"]);
