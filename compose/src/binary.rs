@@ -31,6 +31,28 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     .with_context(|| format!("there is no program {name}"))
 }
 
+/// The same as it is shipped, built in the release profile: what is measured.
+///
+/// # Errors
+/// When it does not build.
+pub fn release_binary(name: &str) -> Result<PathBuf> {
+    static BUILT: Once<HashMap<String, PathBuf>> = Once::new();
+
+    once(&BUILT, || {
+        build(&[
+            "--release",
+            "--bin",
+            "nightdrop-producer",
+            "--bin",
+            "nightdrop-consumer",
+        ])
+    })
+    .context("can't build our own programs")?
+    .get(name)
+    .cloned()
+    .with_context(|| format!("there is no program {name}"))
+}
+
 /// The same with the places in it at which a test ends it: `FAILPOINTS="entry: renamed=return"` names
 /// one. From `NIGHTDROP_BIN_DIR`, where that is set, too.
 ///

@@ -16,7 +16,7 @@ mod s3;
 mod server;
 mod wheel;
 
-pub use binary::{binary, binary_with_fail_points};
+pub use binary::{binary, binary_with_fail_points, release_binary};
 pub use database::Database;
 pub use home::folder;
 pub use mariadb::MariaDb;

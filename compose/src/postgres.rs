@@ -15,9 +15,9 @@ use crate::{home, port, program, wheel};
 
 /// A real PostgreSQL on 127.0.0.1, with databases that belong to plain roles.
 ///
-/// It runs with `fsync = off`, which only a crash of the machine could tell from `on`: what a
-/// killed server has written is in the system's cache, and its next start recovers from there.
-/// Everything else is as it comes.
+/// Unless said otherwise it runs with `fsync = off`, which only a crash of the machine could tell from
+/// `on`: what a killed server has written is in the system's cache, and its next start recovers from
+/// there. Everything else is as it comes.
 pub struct Postgres {
     server: Server,
     port: u16,
@@ -41,6 +41,15 @@ impl Postgres {
     /// # Errors
     /// As [`Postgres::shared`].
     pub fn start() -> Result<Self> {
+        Self::start_with(&["fsync=off"])
+    }
+
+    /// A server of one's own with settings of one's own (`name=value`), `fsync = on` unless they say
+    /// otherwise: as durable as PostgreSQL comes. It ends when dropped.
+    ///
+    /// # Errors
+    /// As [`Postgres::shared`].
+    pub fn start_with(settings: &[&str]) -> Result<Self> {
         let programs = programs()?;
         let folder = home::folder("postgres")?;
         server::give(&folder)?;
@@ -67,13 +76,14 @@ impl Postgres {
 
         let port = port::free(&[])?;
         let mut arguments = vec!["-D".into(), data.into()];
-        for setting in [
-            &format!("port={port}"),
+        let place = format!("port={port}");
+        let always = [
+            place.as_str(),
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
             "max_connections=200",
-            "fsync=off",
-        ] {
+        ];
+        for setting in always.iter().chain(settings) {
             arguments.extend(["-c".into(), setting.into()]);
         }
         let server = Server::start(

@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+
+pub mod bench;
+pub mod check;
+pub mod contender;
+pub mod drop_box;
+pub mod extract;
+pub mod figures;
+pub mod flights;
+pub mod latency;
+pub mod limits;
+pub mod load;
+pub mod machine;
+pub mod measure;
+pub mod memory;
+pub mod nasty;
+pub mod python;
+pub mod report;
+pub mod runner;
+pub mod scale;
+pub mod source;
+pub mod stack;
+pub mod stub;
+pub mod table;
+pub mod work;
