@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use nightdrop_compose::{MariaDb, Postgres};
+use nightdrop_schema::Type;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, Database as Driver, MySqlConnection, QueryBuilder, SqliteConnection};
 
@@ -70,7 +71,11 @@ impl Source {
             .await?;
         let mut transaction = connection.begin().await?;
         // A TIMESTAMP has no offset: it is UTC in our session.
-        for mut insert in inserts(flights, |cell| cell.trim_end_matches('Z')) {
+        let as_taken: fn(Type, &str) -> &str = |ty, cell| match ty {
+            Type::Timestamptz => cell.trim_end_matches('Z'),
+            _ => cell,
+        };
+        for mut insert in inserts(flights, as_taken) {
             insert.build().execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
@@ -99,7 +104,7 @@ impl Source {
         let definition = include_str!("../../examples/demo/sources/sqlite.sql");
         sqlx::raw_sql(definition).execute(&mut connection).await?;
         let mut transaction = connection.begin().await?;
-        for mut insert in inserts(flights, |cell| cell) {
+        for mut insert in inserts(flights, |_, cell| cell) {
             insert.build().execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
@@ -144,7 +149,7 @@ impl Source {
 /// Statements for databases that take text for any type, some hundreds of rows each.
 fn inserts<'a, D>(
     table: &'a Table,
-    as_taken: fn(&str) -> &str,
+    as_taken: fn(Type, &str) -> &str,
 ) -> impl Iterator<Item = QueryBuilder<D>>
 where
     D: Driver,
@@ -155,8 +160,8 @@ where
     table.rows.chunks(1000).map(move |rows| {
         let mut insert = QueryBuilder::new(into.as_str());
         insert.push_values(rows, |mut cells, row| {
-            for cell in row {
-                cells.push_bind((cell != NULL).then(|| as_taken(cell)));
+            for (column, cell) in table.columns.iter().zip(row) {
+                cells.push_bind((cell != NULL).then(|| as_taken(column.ty, cell)));
             }
         });
         insert
