@@ -16,7 +16,13 @@ pub struct Content {
     /// Rows.
     rows: i64,
     /// Of the rows as wholes, then of each column.
-    sums: Vec<String>,
+    sums: Vec<Sum>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Sum {
+    hashes: String,
+    nulls: i64,
 }
 
 /// A connection whose time zone is not UTC: an instant that lost its zone on the way is another one here.
@@ -63,11 +69,17 @@ pub async fn difference(
         return Ok(None);
     }
     let found = content(connection, table, columns).await?;
-    let wrong: Vec<&str> = columns
+    let sums = expected.sums.iter().zip(&found.sums).skip(1);
+    let wrong: Vec<String> = columns
         .iter()
-        .zip(expected.sums.iter().zip(&found.sums).skip(1))
+        .zip(sums)
         .filter(|(_, (expected, found))| expected != found)
-        .map(|(column, _)| column.name)
+        .map(
+            |(column, (expected, found))| match (expected.nulls, found.nulls) {
+                (expected, found) if expected == found => column.name.to_owned(),
+                (expected, found) => format!("{} ({found} nulls, not {expected})", column.name),
+            },
+        )
         .collect();
     Ok(Some(if wrong.is_empty() {
         "values in other rows".to_owned()
@@ -108,18 +120,25 @@ async fn sums(connection: &mut PgConnection, table: &str, lists: &[String]) -> R
     let sums: Vec<String> = lists
         .iter()
         .map(|list| {
-            format!("coalesce(sum(hash_record_extended(ROW({list}), 0)::numeric), 0)::text")
+            format!(
+                "coalesce(sum(hash_record_extended(ROW({list}), 0)::numeric), 0)::text,
+                 count(*) FILTER (WHERE ROW({list}) IS NULL)"
+            )
         })
         .collect();
     let query = format!("SELECT count(*), {} FROM {table}", sums.join(", "));
     let row = sqlx::query(AssertSqlSafe(query))
         .fetch_one(connection)
         .await?;
+    let sum = |place: usize| {
+        Ok(Sum {
+            hashes: row.try_get(2 * place + 1)?,
+            nulls: row.try_get(2 * place + 2)?,
+        })
+    };
     Ok(Content {
         rows: row.try_get(0)?,
-        sums: (0..lists.len())
-            .map(|place| row.try_get(place + 1))
-            .collect::<Result<_, _>>()?,
+        sums: (0..lists.len()).map(sum).collect::<Result<_>>()?,
     })
 }
 
