@@ -105,11 +105,11 @@ pub(super) async fn requests(
         sleep(Duration::from_secs(if options.scale < 1.0 {
             2
         } else {
-            20
+            10
         }))
         .await;
         let (before, since) = (stub.lists(), Instant::now());
-        for _ in 0..options.scaled(60, 3) {
+        for _ in 0..options.scaled(30, 3) {
             if busy {
                 stub.grow();
             }
