@@ -321,8 +321,15 @@ async fn rows(connection: &mut PgConnection, column: &Column) -> Result<Vec<Foun
         Type::Json | Type::Decimal => "",
         _ => "::text",
     };
+    // In quotes a text can be told from null.
+    let shown = |cell: String| match column.ty {
+        Type::String => format!("coalesce('\"' || {cell} || '\"', 'null')"),
+        _ => format!("coalesce({cell}, 'null')"),
+    };
+    let expected = shown(format!("e.\"{name}\"::text"));
+    let got = shown(format!("min(a.\"{name}\"::text)"));
     let query = format!(
-        "SELECT coalesce(e.\"{name}\"::text, 'null'), coalesce(min(a.\"{name}\"::text), 'null'), count(a.id),
+        "SELECT {expected}, {got}, count(a.id),
                 bool_or((a.\"{name}\"::text::{ty}){by} IS DISTINCT FROM (e.\"{name}\"){by})
          FROM bench.expected e LEFT JOIN {TABLE} a ON a.id::text = e.id::text
          GROUP BY e.id, e.\"{name}\" ORDER BY e.id"
