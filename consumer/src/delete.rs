@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::try_join_all;
 use nightdrop_bucket::Error as BucketError;
 use nightdrop_schema::Key;
 
@@ -12,8 +13,11 @@ use crate::pool::limited;
 use crate::remedy::Remedy;
 use crate::sqlstate;
 
-/// What one bulk request takes.
-const LIMIT: i64 = 1000;
+/// Objects at once.
+const LIMIT: i64 = 2000;
+
+/// Keys in one bulk request: a server works on them one after the other, and on several requests at once.
+const REQUEST: usize = 250;
 
 /// Why nothing was deleted this time: it will be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +40,7 @@ impl Error {
     }
 }
 
-/// Deletes up to 1,000 objects and gives how many there were to delete.
+/// Deletes up to 2,000 objects and gives how many there were to delete.
 ///
 /// # Errors
 /// When the bucket or Postgres is away: what was deleted is deleted once more later, which does no harm.
@@ -51,7 +55,11 @@ pub async fn pass(consumer: &Consumer) -> Result<usize, Error> {
     // Two sightings of one key are one object: MinIO has no proper answer for a key that is named twice.
     let keys: BTreeSet<&Key> = objects.iter().map(|object| &object.key).collect();
     let keys: Vec<Key> = keys.into_iter().cloned().collect();
-    let answers = consumer.bucket.delete(&keys).await?;
+    let requests: Vec<_> = keys
+        .chunks(REQUEST)
+        .map(|keys| consumer.bucket.delete(keys))
+        .collect();
+    let answers = try_join_all(requests).await?.into_iter().flatten();
     failpoint("delete: answered");
     let (mut gone, mut refused) = (Vec::with_capacity(objects.len()), Vec::new());
     let answers: BTreeMap<&Key, _> = keys.iter().zip(answers).collect();

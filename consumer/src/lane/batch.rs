@@ -27,7 +27,7 @@ use crate::park;
 use crate::remedy::Remedy;
 
 /// So many GETs at once.
-const FETCHES: usize = 64;
+const FETCHES: usize = 128;
 
 /// Once a batch holds so many bytes of rows, the rest of its files is given back.
 const ROWS: usize = 12 * 1024 * 1024;
