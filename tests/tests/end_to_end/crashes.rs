@@ -181,7 +181,8 @@ fn two_consumers_that_load_the_same_run_at_the_same_time_load_it_once() {
         let (gzip, packed) = result.gzipped();
         site.drop(&result);
         gate.hold(Hold::Sent(600_000));
-        let first = site.start(&["run"]);
+        // It looks at the bucket again only after this load.
+        let first = site.start(&["once"]);
         gate.wait();
 
         // The second consumer goes to Postgres directly, and sees the same run under another key.
