@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use nightdrop_bucket::Error as BucketError;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
 use crate::consumer::Consumer;
 use crate::lane::size::Size;
@@ -87,15 +86,8 @@ pub async fn once(consumer: &Consumer) -> Result<Tally, Error> {
     loop {
         let before = consumer.tally();
         let polled = poll::poll(consumer, &mut cursor).await?;
-        let loaded = CancellationToken::new();
-        let load = async {
-            let done = load(consumer).await;
-            loaded.cancel();
-            done
-        };
-        let (load, delete) = tokio::join!(load, delete_until(consumer, &loaded));
-        load?;
-        delete?;
+        load(consumer).await?;
+        while delete::pass(consumer).await? > 0 {}
         // Where a producer has more than may wait, room was made by what is decided now.
         let room_made = polled.left_out && consumer.tally().files() > before.files();
         let done = polled.whole && polled.new == 0 && polled.released == 0 && !room_made;
@@ -107,35 +99,22 @@ pub async fn once(consumer: &Consumer) -> Result<Tally, Error> {
     Ok(consumer.tally())
 }
 
-/// Deletes what is loaded while the rest is being loaded, and then what is left.
-async fn delete_until(consumer: &Consumer, loaded: &CancellationToken) -> Result<(), Error> {
-    loop {
-        let decisions = consumer.decisions.notified();
-        let was_loaded = loaded.is_cancelled();
-        if delete::pass(consumer).await? > 0 {
-            continue;
-        }
-        if was_loaded {
-            return Ok(());
-        }
-        tokio::select! {
-            () = decisions => {}
-            () = loaded.cancelled() => {}
-        }
-    }
-}
-
 async fn load(consumer: &Consumer) -> Result<(), Error> {
     let mut progressed = Instant::now();
+    let mut size = Size::new(consumer.config.load.batch_files.get());
     while !consumer.stop.is_cancelled() {
         lane::pay_debts(consumer).await?;
         lane::end_overdue(consumer).await?;
-        // While one batch is loaded, the next is fetched.
-        let (one, other) = tokio::join!(batches(consumer), batches(consumer));
-        let mut decided = one? + other?;
-        decided += lane::stream::pass(consumer, 1).await?.decided;
-        decided += lane::suspect::pass(consumer).await?.decided;
-        if decided > 0 {
+        let mut progress = lane::batch::pass(consumer, &mut size).await?;
+        let (stream, suspect) = (
+            lane::stream::pass(consumer, 1).await?,
+            lane::suspect::pass(consumer).await?,
+        );
+        for one in [stream, suspect] {
+            progress.claimed += one.claimed;
+            progress.decided += one.decided;
+        }
+        if progress.decided > 0 {
             progressed = Instant::now();
             continue;
         }
@@ -149,17 +128,4 @@ async fn load(consumer: &Consumer) -> Result<(), Error> {
         sleep(LOOK).await;
     }
     Ok(())
-}
-
-/// Loads batches until none comes to anything, and gives how many files have their verdict by that.
-async fn batches(consumer: &Consumer) -> Result<usize, Error> {
-    let mut size = Size::new(consumer.config.load.batch_files.get());
-    let mut decided = 0;
-    while !consumer.stop.is_cancelled() {
-        match lane::batch::pass(consumer, &mut size).await?.decided {
-            0 => break,
-            files => decided += files,
-        }
-    }
-    Ok(decided)
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
 use tokio::time::sleep;
 
 use crate::backoff::Backoff;
@@ -13,9 +12,6 @@ use crate::polling::{polls, prepare};
 use crate::remedy::Remedy;
 use crate::servers::Server;
 use crate::{delete, keep, lane, migrate};
-
-/// Batches at once: while one is loaded, the next is fetched.
-const BATCHES: usize = 2;
 
 /// Large files at once.
 const STREAMS: usize = 2;
@@ -35,11 +31,10 @@ pub async fn run(consumer: Arc<Consumer>) -> Result<(), migrate::Error> {
         return Ok(());
     }
     tracing::info!(worker = consumer.worker, bucket = %consumer.bucket, "at work");
-    let batches = join_all((0..BATCHES).map(|_| batches(&consumer)));
-    let streams = join_all((0..STREAMS).map(|_| streams(&consumer)));
+    let streams = futures::future::join_all((0..STREAMS).map(|_| streams(&consumer)));
     tokio::join!(
         Box::pin(polls(&consumer)),
-        batches,
+        Box::pin(batches(&consumer)),
         streams,
         Box::pin(suspects(&consumer)),
         watches(&consumer),

@@ -30,7 +30,7 @@ use crate::remedy::Remedy;
 const FETCHES: usize = 128;
 
 /// Once a batch holds so many bytes of rows, the rest of its files is given back.
-const ROWS: usize = 12 * 1024 * 1024;
+const ROWS: usize = 24 * 1024 * 1024;
 
 /// Claims a batch and sees it through.
 ///

@@ -74,7 +74,7 @@ impl File {
 
 /// Claims waiting files: an equal share for each producer, and of that for each of its jobs, and what
 /// they leave goes to those that have more. Jobs that rest are left out, and so are those whose results
-/// must be loaded one after the other while somebody works on some of them.
+/// must be loaded one after the other while another consumer has some of them.
 ///
 /// # Errors
 /// When Postgres refuses or is away: what may be claimed then is to be given back by its token.
@@ -219,7 +219,7 @@ WITH RECURSIVE job (producer, job) AS (
                        WHERE j.producer = job.producer AND j.job = job.job AND j.mode <> 'append')
                AND EXISTS (SELECT FROM nightdrop.file f
                            WHERE f.token IS NOT NULL AND f.producer = job.producer AND f.job = job.job
-                             AND f.lease_until > now()))
+                             AND f.lease_until > now() AND f.worker <> $3))
 ), share AS (
     SELECT producer, job,
            ceil($1::float8 / ((SELECT count(DISTINCT producer) FROM open) * jobs))::bigint AS share
@@ -262,7 +262,7 @@ WITH RECURSIVE job (attempts, producer, job) AS (
                        WHERE j.producer = job.producer AND j.job = job.job AND j.mode <> 'append')
                AND EXISTS (SELECT FROM nightdrop.file f
                            WHERE f.token IS NOT NULL AND f.producer = job.producer AND f.job = job.job
-                             AND f.lease_until > now()))
+                             AND f.lease_until > now() AND f.worker <> $3))
 ), picked AS (
     SELECT file.id
     FROM (SELECT * FROM open ORDER BY attempts, turn, random()) job, LATERAL (
