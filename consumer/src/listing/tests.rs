@@ -166,6 +166,30 @@ fn one_that_has_as_much_as_it_may_gets_no_page_and_goes_on_where_it_was_left() {
 }
 
 #[test]
+fn what_was_left_out_where_a_folder_was_first_cut_is_not_taken_for_listed() {
+    let mut inbox = Inbox::of(&[("a", 8)]);
+    inbox.quota = 12;
+    let mut listing = Listing::default();
+    inbox.poll(&mut listing, 2);
+    let before_all_others = |inbox: &mut Inbox, name: &str, count: usize| {
+        let keys = (0..count).map(|n| format!("inbox/a/{name}{n:03}"));
+        inbox.keys.extend(keys);
+    };
+    before_all_others(&mut inbox, "+", 10);
+    inbox.poll(&mut listing, 2);
+    assert_eq!(inbox.waiting("a"), 12);
+
+    inbox.keys.retain(|key| !inbox.recorded.contains(key));
+    inbox.recorded.clear();
+    before_all_others(&mut inbox, "!", 20);
+    listing.next_round();
+    inbox.poll(&mut listing, 2);
+
+    let recorded: Vec<&String> = inbox.recorded.iter().collect();
+    assert_eq!(recorded, inbox.keys.iter().take(12).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_folder_that_fits_a_page_again_has_no_turn_any_more() {
     let mut inbox = Inbox::of(&[("a", 100), ("b", 1)]);
     let mut listing = Listing::default();
@@ -176,6 +200,20 @@ fn a_folder_that_fits_a_page_again_has_no_turn_any_more() {
     inbox.pages.clear();
     inbox.poll(&mut listing, 100);
     assert_eq!(inbox.pages, [None]);
+}
+
+#[test]
+fn what_the_look_across_saw_of_a_folder_is_not_listed_again_at_its_turn() {
+    let mut inbox = Inbox::of(&[("a", 25)]);
+    let mut listing = Listing::default();
+    inbox.poll(&mut listing, 2);
+    assert!(listing.is_whole());
+    listing.next_round();
+
+    inbox.poll(&mut listing, 0);
+
+    let turn = listing.turn().unwrap();
+    assert_eq!(turn.after.as_deref(), Some("inbox/a/000009"));
 }
 
 #[test]
@@ -218,6 +256,42 @@ proptest::proptest! {
                 proptest::prop_assert!(poll < 200);
             }
             proptest::prop_assert_eq!(&inbox.recorded, &inbox.keys);
+        }
+    }
+
+    #[test]
+    fn a_round_is_whole_only_once_all_is_recorded_but_for_what_is_full(
+        counts in proptest::collection::vec(0..60_usize, 1..6),
+        quota in 1..40_usize,
+        turns in 1..6_usize,
+        changes in proptest::collection::vec((0..30_usize, 0..30_usize), 1..30),
+    ) {
+        let names: Vec<String> = (0..counts.len()).map(|n| format!("p{n:02}")).collect();
+        let folders: Vec<(&str, usize)> = names.iter().map(String::as_str).zip(counts).collect();
+        let mut inbox = Inbox::of(&folders);
+        inbox.quota = quota;
+        let mut listing = Listing::default();
+        let mut throughout = inbox.keys.clone();
+        for (poll, (loaded, dropped)) in changes.into_iter().enumerate() {
+            inbox.poll(&mut listing, turns);
+            let whole = listing.is_whole();
+            if whole {
+                let overlooked = throughout.iter().find(|key| {
+                    let known = inbox.recorded.contains(*key) || !inbox.keys.contains(*key);
+                    !known && folder(key).is_some_and(|of| !listing.left_out().contains(of))
+                });
+                proptest::prop_assert_eq!(overlooked, None, "poll {}", poll);
+                listing.next_round();
+            }
+            // The oldest are loaded and deleted, and what comes meanwhile sorts before all others.
+            for key in inbox.recorded.iter().take(loaded).cloned().collect::<Vec<_>>() {
+                inbox.recorded.remove(&key);
+                inbox.keys.remove(&key);
+            }
+            inbox.keys.extend((0..dropped).map(|n| format!("inbox/p00/+{:03}{n:03}", 999 - poll)));
+            if whole {
+                throughout.clone_from(&inbox.keys);
+            }
         }
     }
 }
