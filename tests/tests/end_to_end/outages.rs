@@ -223,6 +223,10 @@ fn a_consumer_that_is_restarted_asks_nothing_of_a_bucket_that_was_away() {
     let mut site = Site::on(server()).configured(&format!(
         "[breaker]\nfailures = 2\nopen_for = \"10min\"\n{lines}"
     ));
+    site.consumer(&["migrate"]);
+    site.execute("INSERT INTO nightdrop.pause (producer, job, until, error) VALUES ('jfk', 'departures', now() + interval '1 h', 'a test')");
+    site.drop(&departures("2013-01-31T05:00:00Z"));
+    site.once();
     site.endpoint = Some(format!("http://{}", listener.local_addr().unwrap()));
     let count = Arc::clone(&asked);
     std::thread::spawn(move || {
@@ -240,6 +244,8 @@ fn a_consumer_that_is_restarted_asks_nothing_of_a_bucket_that_was_away() {
     until("the breaker to open", left_alone);
     until("the ledger to know", || breaker(&site, "bucket").is_some());
     consumer.kill();
+    // There is something to be fetched, too.
+    site.execute("DELETE FROM nightdrop.pause");
     let before = asked.load(Ordering::SeqCst);
 
     let _restarted = site.start(&["run"]);

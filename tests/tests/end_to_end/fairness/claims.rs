@@ -1,14 +1,14 @@
 //! Who is worked for, and beside whom.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nightdrop_compose::S3Kind;
 use serde_json::json;
 
-use crate::crashes::{gate_before_postgres, gate_before_s3};
+use crate::crashes::{gate_before_postgres, gate_before_s3, many_rows};
 use crate::gate::Hold;
 use crate::message::{Message, departures, message};
-use crate::site::{Site, on_each};
+use crate::site::{Site, on_each, until};
 
 fn site() -> Site {
     Site::on(S3Kind::available().pop().unwrap())
@@ -17,6 +17,17 @@ fn site() -> Site {
 fn of(producer: &str, minute: u32) -> Message {
     let time = format!("2013-01-31T05:{minute:02}:00Z");
     message(producer, "departures", &time)
+}
+
+/// So many results of one job, a second apart.
+pub fn results(producer: &str, job: &str, count: usize) -> Vec<Message> {
+    let time = |n: usize| {
+        let (hour, minute, second) = (n / 3600, n / 60 % 60, n % 60);
+        format!("2013-01-31T{hour:02}:{minute:02}:{second:02}Z")
+    };
+    (0..count)
+        .map(|n| message(producer, job, &time(n)))
+        .collect()
 }
 
 #[test]
@@ -41,6 +52,121 @@ fn a_batch_has_a_share_for_each_producer_and_what_one_leaves_goes_to_the_others(
 }
 
 #[test]
+fn of_its_producer_s_share_each_job_has_its_part() {
+    let site = site().configured("[load]\nbatch_files = 12\n");
+    let jobs = [
+        ("aaa", "arrivals"),
+        ("aaa", "departures"),
+        ("zzz", "departures"),
+    ];
+    let all: Vec<Message> = jobs
+        .iter()
+        .flat_map(|(producer, job)| results(producer, job, 12))
+        .collect();
+    site.drop_all(&all);
+
+    site.once();
+
+    assert_eq!(
+        site.rows(
+            "SELECT producer, job, count(*) FROM nightdrop.file
+             WHERE claimed_at = (SELECT min(claimed_at) FROM nightdrop.file) GROUP BY 1, 2 ORDER BY 1, 2"
+        ),
+        ["aaa|arrivals|3", "aaa|departures|3", "zzz|departures|6"]
+    );
+}
+
+#[test]
+fn one_job_of_each_producer_comes_before_the_second_of_any() {
+    let site = site().configured("[load]\nbatch_files = 4\n");
+    let mut all = Vec::new();
+    for producer in ["bbb", "ccc", "ddd"] {
+        all.extend(results(producer, "departures", 4));
+    }
+    for job in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        all.extend(results("aaa", job, 1));
+    }
+    site.drop_all(&all);
+
+    site.once();
+
+    assert_eq!(
+        site.rows(
+            "SELECT producer FROM nightdrop.file
+             WHERE claimed_at = (SELECT min(claimed_at) FROM nightdrop.file) ORDER BY 1"
+        ),
+        ["aaa", "bbb", "ccc", "ddd"]
+    );
+}
+
+#[test]
+fn where_there_is_room_for_one_the_lot_decides_between_producers_and_between_jobs() {
+    // Files that wait for the first time, and such as are tried alone.
+    for attempts in [0, 1] {
+        for (other, job) in [("aaa", "departures"), ("zzz", "arrivals")] {
+            let site = site().configured("[load]\nbatch_files = 1\n");
+            site.consumer(&["migrate"]);
+            let all = [results("aaa", "arrivals", 24), results(other, job, 24)].concat();
+            site.execute(&format!(
+                "INSERT INTO nightdrop.pause (producer, job, until, error)
+                 VALUES ('aaa', 'arrivals', now() + interval '1 h', 'a test'),
+                        ('{other}', '{job}', now() + interval '1 h', 'a test')"
+            ));
+            site.drop_all(&all);
+            site.once();
+            site.execute(&format!(
+                "UPDATE nightdrop.file SET attempts = {attempts}; DELETE FROM nightdrop.pause"
+            ));
+
+            site.once();
+
+            // By chance, only one of the two is among the first 20 once in half a million times.
+            assert_eq!(
+                site.rows(
+                    "SELECT count(DISTINCT (producer, job))
+                     FROM (SELECT * FROM nightdrop.file ORDER BY claimed_at LIMIT 20) first"
+                ),
+                ["2"],
+                "{other}/{job}, {attempts} attempts"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_took_long_is_followed_by_a_smaller_one() {
+    let mut site = site().configured("[load]\nlease = \"5min\"\n");
+    let gate = gate_before_s3(&mut site);
+    site.drop_all(&results("aaa", "departures", 300));
+    gate.hold(Hold::Request("/inbox/aaa/"));
+    let consumer = site.start(&["run"]);
+    // Two at once.
+    site.wait_for(
+        "SELECT count(*) FROM nightdrop.file WHERE token IS NOT NULL",
+        &["200"],
+    );
+    let begun = Instant::now();
+    until("more than two seconds to pass", || {
+        begun.elapsed() > Duration::from_millis(2100)
+    });
+    gate.open();
+
+    site.wait_for(
+        "SELECT count(*) FROM nightdrop.file WHERE state = 'loaded'",
+        &["300"],
+    );
+    // Of 100, fewer than 50 would have been done in a second.
+    let batches = |files: u32| {
+        let log = consumer.log();
+        log.matches(&format!("results={files} ")).count()
+    };
+    until("the last batch to be told of", || {
+        100 * batches(100) + 50 * batches(50) == 300
+    });
+    assert_eq!((batches(100), batches(50)), (2, 2));
+}
+
+#[test]
 fn large_files_of_one_producer_leave_a_lane_for_the_others() {
     let mut site = site().configured("[load]\nstream_above = \"1B\"\nlease = \"5min\"\n");
     let gate = gate_before_s3(&mut site);
@@ -56,9 +182,10 @@ fn large_files_of_one_producer_leave_a_lane_for_the_others() {
 
     assert_eq!(
         site.rows(
-            "SELECT count(*) FROM nightdrop.file WHERE producer = 'aaa' AND token IS NOT NULL"
+            "SELECT count(*) FROM nightdrop.file WHERE producer = 'aaa' AND claimed_at IS NOT NULL"
         ),
-        ["1"]
+        ["1"],
+        "nobody waited until the bucket was given up"
     );
     gate.open();
     site.wait_for("SELECT count(*) FROM aaa.departures", &["8"]);
@@ -67,7 +194,7 @@ fn large_files_of_one_producer_leave_a_lane_for_the_others() {
 #[test]
 fn a_suspect_is_tried_alone_and_nobody_waits_for_it_for_long() {
     on_each(|site| {
-        let mut site = site.configured("[load]\nlease = \"1s\"\n");
+        let mut site = site.configured("[load]\nlease = \"1s\"\nstream_above = \"10KB\"\n");
         let gate = gate_before_s3(&mut site);
         site.drop(&of("aaa", 0));
         gate.hold(Hold::Request("/inbox/aaa/"));
@@ -82,15 +209,18 @@ fn a_suspect_is_tried_alone_and_nobody_waits_for_it_for_long() {
         gate.wait();
         assert_eq!(site.rows("SELECT attempts FROM nightdrop.file"), ["2"]);
         site.drop(&of("zzz", 0));
+        site.drop(&of("yyy", 0).rows(&many_rows(1000)));
         site.wait_for("SELECT count(*) FROM zzz.departures", &["2"]);
+        site.wait_for("SELECT count(*) FROM yyy.departures", &["1000"]);
 
         // It is still held, and nothing was claimed beside it in its first seconds.
         assert_eq!(
             site.rows(
-                "SELECT z.claimed_at - a.claimed_at > interval '4 s' FROM nightdrop.file a, nightdrop.file z
-                 WHERE a.producer = 'aaa' AND a.state = 'waiting' AND z.producer = 'zzz'"
+                "SELECT other.streamed, other.claimed_at - a.claimed_at > interval '4 s'
+                 FROM nightdrop.file a, nightdrop.file other
+                 WHERE a.producer = 'aaa' AND a.token IS NOT NULL AND other.producer <> 'aaa' ORDER BY 1"
             ),
-            ["true"]
+            ["false|true", "true|true"]
         );
         gate.open();
         site.wait_for("SELECT count(*) FROM aaa.departures", &["2"]);

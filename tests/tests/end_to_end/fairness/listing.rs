@@ -1,8 +1,12 @@
 //! What is in the bucket is seen, whatever else is there.
 
+use std::time::{Duration, Instant};
+
 use nightdrop_bucket::PAGE;
 
+use super::claims::results;
 use crate::crashes::gate_before_s3;
+use crate::gate::Hold;
 use crate::message::{Message, departures, message};
 use crate::site::{Site, on_each, until};
 
@@ -132,6 +136,73 @@ fn a_producer_with_as_much_waiting_as_it_may_leaves_the_rest_in_the_bucket_and_r
         assert_eq!(ended.stdout, "23 results loaded, 46 rows\n");
         assert_eq!(site.keys(), Vec::<String>::new());
     });
+}
+
+#[test]
+fn a_producer_that_is_full_is_not_listed_and_what_was_not_looked_at_is_not_thought_gone() {
+    let mut site = Site::on(nightdrop_compose::S3Kind::available().pop().unwrap())
+        .configured(&format!("[quota]\nwaiting = {PAGE}\nheld = 2\n"));
+    put_raw(&site, &["inbox/jfk/departures/zzz".to_owned()]);
+    site.once();
+    site.execute("INSERT INTO nightdrop.pause (producer, job, until, error) VALUES ('jfk', 'departures', now() + interval '1 h', 'a test')");
+    site.drop_all(&results("jfk", "departures", PAGE + 1));
+    let gate = gate_before_s3(&mut site);
+    let consumer = site.start(&["run"]);
+    until("it to be full", || {
+        consumer.log().contains("as its quota allows")
+    });
+    // Where it has room, a folder with a backlog is asked for by itself.
+    gate.refuse("prefix=inbox%2Fjfk%2F");
+    let look = |hours: std::ops::Range<u32>| {
+        for hour in hours {
+            site.drop(&lga(hour));
+            let rows = (2 * hour).to_string();
+            site.wait_for("SELECT count(*) FROM lga.departures", &[&rows]);
+        }
+        site.rows("SELECT state, reason, count(*) FROM nightdrop.file WHERE producer IS DISTINCT FROM 'lga' GROUP BY 1, 2 ORDER BY 1, 2")
+    };
+    assert_eq!(look(1..4), ["held|key|1", "waiting|null|1000"]);
+
+    // Fewer wait than may, but more than may are held.
+    site.execute(
+        "UPDATE nightdrop.file SET state = 'held', decided_at = now(), reason = 'unreadable', error = 'a test'
+         WHERE id IN (SELECT id FROM nightdrop.file WHERE producer = 'jfk' AND state = 'waiting' LIMIT 3)",
+    );
+    site.drop(&departures("2013-01-30T00:00:00Z"));
+    assert_eq!(
+        look(4..7),
+        ["held|key|1", "held|unreadable|3", "waiting|null|997"]
+    );
+    let log = consumer.log();
+    assert!(!log.contains("bucket can't be used"), "{log}");
+}
+
+#[test]
+fn a_folder_whose_pages_come_slowly_keeps_nobody_from_being_seen() {
+    let mut site = Site::on(nightdrop_compose::S3Kind::available().pop().unwrap());
+    site.consumer(&["migrate"]);
+    site.execute("INSERT INTO nightdrop.pause (producer, job, until, error) VALUES ('aaa', 'departures', now() + interval '1 h', 'a test')");
+    site.drop_all(&results("aaa", "departures", 2 * PAGE + 1));
+    let gate = gate_before_s3(&mut site);
+    gate.hold(Hold::Request("prefix=inbox%2Faaa%2F"));
+    let _consumer = site.start(&["run"]);
+    gate.wait();
+    let begun = Instant::now();
+    site.drop(&lga(1));
+    until("more than a second to pass", || {
+        begun.elapsed() > Duration::from_millis(1100)
+    });
+    gate.open();
+
+    let aaa = "SELECT count(*) FROM nightdrop.file WHERE producer = 'aaa'";
+    site.wait_for(aaa, &[&(2 * PAGE + 1).to_string()]);
+    assert_eq!(
+        site.rows(
+            "SELECT count(*) FROM nightdrop.file
+             WHERE producer = 'aaa' AND id < (SELECT id FROM nightdrop.file WHERE producer = 'lga')"
+        ),
+        [(2 * PAGE).to_string()]
+    );
 }
 
 #[test]
