@@ -35,6 +35,7 @@ struct Shared {
 struct State {
     hold: Option<Hold>,
     reached: bool,
+    cut: bool,
     refuse: Option<(String, String)>,
 }
 
@@ -66,6 +67,7 @@ impl Gate {
         let mut state = self.shared.state.lock().unwrap();
         state.hold = Some(hold);
         state.reached = false;
+        state.cut = false;
     }
 
     /// From now on answers 500 to each request whose first line has this in it.
@@ -93,6 +95,12 @@ impl Gate {
         assert!(!time.timed_out(), "nothing came to the gate");
     }
 
+    /// Breaks off the connections that are held, and lets everything else through again.
+    pub fn cut(&self) {
+        self.shared.state.lock().unwrap().cut = true;
+        self.open();
+    }
+
     /// Lets everything through again.
     pub fn open(&self) {
         self.shared.state.lock().unwrap().hold = None;
@@ -115,7 +123,10 @@ impl Shared {
                 let _ = client.shutdown(Shutdown::Both);
                 break;
             }
-            self.wait_if_held(&buffer[..count], passed, sent);
+            if self.is_cut_off(&buffer[..count], passed, sent) {
+                let _ = from.shutdown(Shutdown::Both);
+                break;
+            }
             if to.write_all(&buffer[..count]).is_err() {
                 break;
             }
@@ -129,7 +140,8 @@ impl Shared {
         first_line(bytes).contains(text).then(|| answer.clone())
     }
 
-    fn wait_if_held(&self, bytes: &[u8], passed: usize, sent: bool) {
+    /// Waits where this is held, and gives whether it is broken off then.
+    fn is_cut_off(&self, bytes: &[u8], passed: usize, sent: bool) -> bool {
         let mut state = self.state.lock().unwrap();
         let held = match &state.hold {
             Some(Hold::Request(text)) => sent && first_line(bytes).contains(text),
@@ -141,12 +153,10 @@ impl Shared {
         if held {
             state.reached = true;
             self.changed.notify_all();
-            drop(
-                self.changed
-                    .wait_while(state, |state| state.hold.is_some())
-                    .unwrap(),
-            );
+            let held = |state: &mut State| state.hold.is_some();
+            state = self.changed.wait_while(state, held).unwrap();
         }
+        held && state.cut
     }
 }
 

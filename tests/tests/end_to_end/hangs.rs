@@ -136,29 +136,155 @@ fn a_consumer_that_is_cut_off_from_postgres_in_the_middle_of_a_load_notices_and_
 }
 
 #[test]
-fn a_consumer_that_is_cut_off_from_postgres_while_it_claims_notices_and_comes_back() {
+fn a_consumer_that_is_cut_off_from_postgres_between_two_loads_notices_and_comes_back() {
+    let lane = "nothing was loaded this time";
+    let polls = "postgres can't be used";
+    // Whatever it waits for, else its lane would wait for ever.
+    std::thread::scope(|scope| {
+        for (statement, says) in [
+            // The beginning of a claim.
+            ("WITH abandoned AS", lane),
+            // One row only, asked for before a suspect is.
+            ("SELECT EXISTS (SELECT FROM nightdrop.file", lane),
+            // In a transaction: what a LIST showed.
+            ("reason = 'replaced'", polls),
+            // The transaction itself.
+            ("BEGIN", "nothing was deleted from the bucket"),
+        ] {
+            scope.spawn(move || cut_off_at(statement, says));
+        }
+    });
+}
+
+/// A consumer that is cut off when it sends this statement says so, and comes back.
+fn cut_off_at(statement: &'static str, says: &str) {
     let mut site = Site::on(server()).configured(LEASE);
     site.consumer(&["migrate"]);
     let gate = gate_before_postgres(&mut site);
-    // The beginning of a claim.
-    gate.hold(Hold::Request("WITH abandoned AS"));
+    gate.hold(Hold::Request(statement));
     let cut_off = site.start(&["run"]);
+    site.drop(&departures("2013-01-31T05:00:00Z"));
     gate.wait();
     gate.hold(Hold::All);
     site.database_url = None;
-    site.drop(&departures("2013-01-31T05:00:00Z"));
 
     site.once();
     assert_eq!(site.states(), ["loaded|null"]);
-    // The claim itself too: its lane would wait for ever.
     until("the consumer to notice", || {
         let log = cut_off.log();
-        log.contains("postgres can't be used") && log.contains("no answer within 40 s")
+        let in_vain = |line: &str| line.contains(says) && line.contains("no answer within 40 s");
+        log.lines().any(in_vain)
+    });
+    until("it to know that Postgres is away", || {
+        cut_off.log().contains("postgres can't be used")
     });
 
     gate.open();
     let next = departures("2013-01-31T06:00:00Z");
     goes_on(&site, cut_off, &next, "jfk.departures", "4");
+}
+
+#[test]
+fn a_claim_whose_answer_never_came_is_given_back_with_no_attempt_used_up() {
+    let mut site = Site::on(server()).configured("[load]\nlease = \"10min\"\n");
+    site.consumer(&["migrate"]);
+    // A claim ends when the test says so.
+    site.execute(
+        "CREATE FUNCTION nightdrop.claimed() RETURNS trigger LANGUAGE plpgsql
+         AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END $$;
+         CREATE TRIGGER claimed BEFORE UPDATE ON nightdrop.file FOR EACH ROW
+         WHEN (OLD.token IS NULL AND NEW.token IS NOT NULL) EXECUTE FUNCTION nightdrop.claimed()",
+    );
+    let claims = site.hold("SELECT pg_advisory_xact_lock(1)");
+    let gate = gate_before_postgres(&mut site);
+    let consumer = site.start(&["run"]);
+    site.drop(&departures("2013-01-31T05:00:00Z"));
+    site.wait_for(
+        "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
+         WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()",
+        &["1"],
+    );
+    gate.hold(Hold::All);
+    drop(claims);
+    site.wait_for("SELECT token IS NOT NULL FROM nightdrop.file", &["true"]);
+    until("the consumer to give the answer up", || {
+        consumer.log().contains("no answer within 40 s")
+    });
+
+    gate.open();
+    site.wait_for("SELECT state, attempts FROM nightdrop.file", &["loaded|0"]);
+}
+
+#[test]
+fn what_can_not_be_given_back_yet_keeps_no_lane_from_its_work() {
+    let mut site =
+        Site::on(server()).configured("[load]\nlease = \"10min\"\nstream_above = \"1B\"\n");
+    let gate = gate_before_s3(&mut site);
+    site.drop(&departures("2013-01-31T05:00:00Z"));
+    gate.hold(Hold::Request("/inbox/jfk/"));
+    let consumer = site.start(&["run"]);
+    gate.wait();
+    // As a load of its own does whose end Postgres hasn't noticed yet.
+    let load = site.hold("SELECT FROM nightdrop.file FOR UPDATE");
+    gate.refuse("/inbox/jfk/");
+    gate.cut();
+    until("the file to be given up", || {
+        consumer.log().contains("nothing was loaded this time")
+    });
+
+    site.drop(&message("lga", "departures", "2013-01-31T05:00:00Z"));
+    site.wait_for("SELECT count(*) FROM lga.departures", &["2"]);
+    let claimed = "SELECT attempts, token IS NULL FROM nightdrop.file WHERE producer = 'jfk'";
+    assert_eq!(site.rows(claimed), ["1|false"]);
+
+    drop(load);
+    gate.refuse("nothing");
+    site.wait_for(
+        "SELECT DISTINCT state, attempts FROM nightdrop.file",
+        &["loaded|0"],
+    );
+}
+
+#[test]
+fn what_a_load_leaves_for_later_stays_its_consumer_s_meanwhile() {
+    let mut site =
+        Site::on(server()).configured("[load]\nlease = \"9s\"\nstream_above = \"64MiB\"\n");
+    site.consumer(&["migrate"]);
+    let bad = message("lga", "departures", "2013-01-31T05:00:00Z");
+    site.drop_as(&bad.key(), b"{");
+    site.drop(&departures("2013-01-31T05:00:00Z").rows(&rows(10_000)));
+    // Both are claimed at once: all is listed before, and the other lane is busy.
+    site.execute(
+        "INSERT INTO nightdrop.pause (producer, job, until, error)
+         SELECT unnest(ARRAY['jfk', 'lga']), 'departures', now() + interval '1 h', 'a test'",
+    );
+    site.drop(&message("ewr", "departures", "2013-01-31T05:00:00Z"));
+    let bucket = gate_before_s3(&mut site);
+    bucket.hold(Hold::Request("/inbox/ewr/"));
+    let gate = gate_before_postgres(&mut site);
+    gate.hold(Hold::Sent(600_000));
+    let _consumer = site.start(&["run"]);
+    bucket.wait();
+    site.wait_for("SELECT count(*) FROM nightdrop.file", &["3"]);
+    site.execute("DELETE FROM nightdrop.pause");
+    gate.wait();
+
+    // The bad one of this batch is parked when the good one is loaded, however long that takes.
+    let claimed = site.rows("SELECT token, lease_until FROM nightdrop.file WHERE producer = 'lga'");
+    let (token, lease) = claimed[0].split_once('|').unwrap();
+    let renewed = format!(
+        "SELECT count(*) FROM nightdrop.file
+         WHERE producer = 'lga' AND token = '{token}' AND lease_until > '{lease}'"
+    );
+    site.wait_for(&renewed, &["1"]);
+    assert_eq!(site.rows(LOADING), ["1"], "the load is still under way");
+
+    gate.open();
+    bucket.open();
+    site.wait_for(
+        "SELECT state, attempts FROM nightdrop.file ORDER BY producer",
+        &["loaded|0", "loaded|0", "parked|0"],
+    );
 }
 
 #[test]
