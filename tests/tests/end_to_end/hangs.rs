@@ -249,41 +249,27 @@ fn what_can_not_be_given_back_yet_keeps_no_lane_from_its_work() {
 fn what_a_load_leaves_for_later_stays_its_consumer_s_meanwhile() {
     let mut site =
         Site::on(server()).configured("[load]\nlease = \"9s\"\nstream_above = \"64MiB\"\n");
-    site.consumer(&["migrate"]);
-    let bad = message("lga", "departures", "2013-01-31T05:00:00Z");
-    site.drop_as(&bad.key(), b"{");
+    let bad = departures("2013-01-31T06:00:00Z").key();
+    site.drop_as(&bad, b"{");
     site.drop(&departures("2013-01-31T05:00:00Z").rows(&rows(10_000)));
-    // Both are claimed at once: all is listed before, and the other lane is busy.
-    site.execute(
-        "INSERT INTO nightdrop.pause (producer, job, until, error)
-         SELECT unnest(ARRAY['jfk', 'lga']), 'departures', now() + interval '1 h', 'a test'",
-    );
-    site.drop(&message("ewr", "departures", "2013-01-31T05:00:00Z"));
-    let bucket = gate_before_s3(&mut site);
-    bucket.hold(Hold::Request("/inbox/ewr/"));
-    let gate = gate_before_postgres(&mut site);
-    gate.hold(Hold::Sent(600_000));
-    let _consumer = site.start(&["run"]);
-    bucket.wait();
-    site.wait_for("SELECT count(*) FROM nightdrop.file", &["3"]);
-    site.execute("DELETE FROM nightdrop.pause");
-    gate.wait();
+    let (_consumer, gate) = in_the_middle_of_copy(&mut site);
 
     // The bad one of this batch is parked when the good one is loaded, however long that takes.
-    let claimed = site.rows("SELECT token, lease_until FROM nightdrop.file WHERE producer = 'lga'");
+    let claimed = site.rows(&format!(
+        "SELECT token, lease_until FROM nightdrop.file WHERE key = '{bad}'"
+    ));
     let (token, lease) = claimed[0].split_once('|').unwrap();
     let renewed = format!(
         "SELECT count(*) FROM nightdrop.file
-         WHERE producer = 'lga' AND token = '{token}' AND lease_until > '{lease}'"
+         WHERE key = '{bad}' AND token = '{token}' AND lease_until > '{lease}'"
     );
     site.wait_for(&renewed, &["1"]);
     assert_eq!(site.rows(LOADING), ["1"], "the load is still under way");
 
     gate.open();
-    bucket.open();
     site.wait_for(
-        "SELECT state, attempts FROM nightdrop.file ORDER BY producer",
-        &["loaded|0", "loaded|0", "parked|0"],
+        "SELECT state, attempts FROM nightdrop.file ORDER BY key",
+        &["loaded|0", "parked|0"],
     );
 }
 
