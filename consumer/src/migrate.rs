@@ -27,12 +27,12 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "states",
         include_str!("../../migrations/0002_states.sql"),
     ),
-    (4, "watch", include_str!("../../migrations/0004_watch.sql")),
     (
         3,
         "claims",
         include_str!("../../migrations/0003_claims.sql"),
     ),
+    (4, "watch", include_str!("../../migrations/0004_watch.sql")),
     (
         5,
         "redrive",
@@ -44,6 +44,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "quotas",
         include_str!("../../migrations/0007_quotas.sql"),
     ),
+    (8, "ended", include_str!("../../migrations/0008_ended.sql")),
 ];
 
 /// Why the tables are not as they should be.

@@ -161,7 +161,8 @@ pub async fn pay_debts(consumer: &Consumer) -> Result<(), Error> {
 /// # Errors
 /// When Postgres is away.
 pub async fn end_overdue(consumer: &Consumer) -> Result<(), Error> {
-    for watch::Ended { worker, pid } in watch::end_overdue(consumer.pool()).await? {
+    let lease = consumer.config.load.lease;
+    for watch::Ended { worker, pid } in watch::end_overdue(consumer.pool(), lease).await? {
         tracing::warn!(
             worker,
             pid,

@@ -117,7 +117,8 @@ async fn bring_back(pool: &Pool, lease: Duration) -> Result<(), sqlx::Error> {
                -- A load that has just failed, or was ended as overdue, is given back by its own consumer,
                -- if that is alive.
                AND NOT EXISTS (SELECT FROM nightdrop.load l
-                               WHERE l.token = f.token AND l.deadline > clock_timestamp() - $1)
+                               WHERE l.token = f.token
+                                 AND greatest(l.deadline, l.ended_at) > clock_timestamp() - $1)
              LIMIT 1000 FOR UPDATE SKIP LOCKED
          ), due AS (
              SELECT id FROM nightdrop.file

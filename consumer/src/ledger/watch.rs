@@ -50,7 +50,8 @@ pub async fn begin(
         "INSERT INTO nightdrop.load (token, worker, pid, backend_start, deadline)
          VALUES ($1, $2, $3, $4, clock_timestamp() + $5)
          ON CONFLICT (token) DO UPDATE
-         SET pid = excluded.pid, backend_start = excluded.backend_start, deadline = excluded.deadline",
+         SET pid = excluded.pid, backend_start = excluded.backend_start, deadline = excluded.deadline,
+             ended_at = NULL",
     )
     .bind(token)
     .bind(worker)
@@ -100,28 +101,34 @@ pub async fn end(pool: &Pool, token: Uuid) -> Result<(), sqlx::Error> {
         .map(drop)
 }
 
-/// Ends the sessions of loads whose deadline has passed, and forgets those whose session is gone.
+/// Ends the sessions of loads whose deadline has passed, and forgets those whose session is gone: what it
+/// ended itself only after a lease more, for until then its consumer may give the files back.
 ///
 /// A load's row stays locked meanwhile, so that a load that comes to its end just now can't give its
 /// session to somebody else before that is ended.
 ///
 /// # Errors
 /// When Postgres refuses or is away.
-pub async fn end_overdue(pool: &Pool) -> Result<Vec<Ended>, sqlx::Error> {
+pub async fn end_overdue(pool: &Pool, lease: Duration) -> Result<Vec<Ended>, sqlx::Error> {
     let rows = sqlx::query(
         "WITH overdue AS (
-             SELECT token, worker, pid, backend_start FROM nightdrop.load
+             SELECT token, worker, pid, backend_start, ended_at FROM nightdrop.load
              WHERE deadline < clock_timestamp() FOR UPDATE SKIP LOCKED
          ), ended AS MATERIALIZED (
              SELECT o.token, o.worker, o.pid, pg_terminate_backend(a.pid)
              FROM overdue o JOIN pg_stat_activity a ON a.pid = o.pid AND a.backend_start = o.backend_start
              WHERE a.usename = session_user AND a.application_name LIKE 'nightdrop/%'
+         ), noted AS (
+             UPDATE nightdrop.load l SET ended_at = clock_timestamp()
+             FROM ended e WHERE l.token = e.token
          ), gone AS (
              DELETE FROM nightdrop.load l USING overdue o
              WHERE l.token = o.token AND o.token NOT IN (SELECT token FROM ended)
+               AND (o.ended_at IS NULL OR o.ended_at < clock_timestamp() - $1)
          )
          SELECT worker, pid FROM ended",
     )
+    .bind(interval(lease))
     .fetch_all(pool)
     .await?;
     let ended = |row: &PgRow| {
