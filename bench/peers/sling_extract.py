@@ -1,11 +1,10 @@
 """Sling: one replication of the table into the bucket, as JSON lines."""
 
-import importlib.resources
 import json
 import os
-import subprocess
 
 import inbox
+import sling_program
 
 
 def source():
@@ -14,14 +13,6 @@ def source():
 
 
 def main():
-    target = {
-        "type": "s3",
-        "bucket": inbox.BUCKET,
-        "access_key_id": os.environ["AWS_ACCESS_KEY_ID"],
-        "secret_access_key": os.environ["AWS_SECRET_ACCESS_KEY"],
-        "endpoint": inbox.ENDPOINT,
-        "region": os.environ["AWS_REGION"],
-    }
     names = ", ".join(inbox.COLUMNS)
     replication = {
         "source": "SOURCE",
@@ -35,15 +26,7 @@ def main():
             }
         },
     }
-    environment = {
-        **os.environ,
-        "SOURCE": source(),
-        "INBOX": json.dumps(target),
-        "SLING_HOME_DIR": os.environ["BENCH_FOLDER"],
-        "SLING_ALLOW_EMPTY": "true",
-    }
-    sling = importlib.resources.files("sling_linux_amd64") / "bin/sling-linux-amd64"
-    subprocess.run([sling, "run", "-r", json.dumps(replication)], env=environment, check=True)
+    sling_program.run("run", "-r", json.dumps(replication), SOURCE=source(), SLING_ALLOW_EMPTY="true")
 
 
 main()

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use nightdrop_compose::cache;
 use sha2::{Digest as _, Sha256};
 
 /// Name and version of every package, those that the peers need among them.
@@ -117,18 +118,6 @@ fn run(command: &mut Command) -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn cache() -> Result<PathBuf> {
-    let set = |name| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    set("XDG_CACHE_HOME")
-        .or_else(|| set("HOME").map(|home| home.join(".cache")))
-        .map(|cache| cache.join("nightdrop"))
-        .context("neither XDG_CACHE_HOME nor HOME is set: there is no place to keep the peers")
 }
 
 #[cfg(test)]

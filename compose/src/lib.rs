@@ -23,3 +23,4 @@ pub use mariadb::MariaDb;
 pub use memory::{file_rss, peak_rss, rss};
 pub use postgres::Postgres;
 pub use s3::{Answer, Inbox, Keys, S3, S3Kind};
+pub use wheel::cache;

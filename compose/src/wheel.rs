@@ -93,8 +93,11 @@ fn fetch(requirement: &str, folder: &Path) -> Result<()> {
     bail!("{said}")
 }
 
-/// `$XDG_CACHE_HOME/nightdrop` or `~/.cache/nightdrop`.
-fn cache() -> Result<PathBuf> {
+/// Where what is downloaded stays: `$XDG_CACHE_HOME/nightdrop` or `~/.cache/nightdrop`.
+///
+/// # Errors
+/// When neither is set.
+pub fn cache() -> Result<PathBuf> {
     let set = |name| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())
@@ -104,6 +107,6 @@ fn cache() -> Result<PathBuf> {
         .or_else(|| set("HOME").map(|home| home.join(".cache")))
         .map(|cache| cache.join("nightdrop"))
         .context(
-            "neither XDG_CACHE_HOME nor HOME is set: there is no place to keep downloaded servers",
+            "neither XDG_CACHE_HOME nor HOME is set: there is no place to keep what is downloaded",
         )
 }
