@@ -1,16 +1,11 @@
 //! Whatever befalls one file or one job, those beside it notice nothing.
 
-use nightdrop_compose::S3Kind;
 use serde_json::{Value, json};
 
 use crate::crashes::{gate_before_postgres, gate_before_s3};
 use crate::gate::Hold;
 use crate::message::{Message, departures, message};
 use crate::site::{Site, on_each, until};
-
-fn site() -> Site {
-    Site::on(S3Kind::available().pop().unwrap())
-}
 
 fn lga(time: &str) -> Message {
     message("lga", "departures", time)
@@ -36,7 +31,7 @@ fn wide(prefix: &str, columns: usize, time: &str) -> Message {
 #[test]
 fn a_report_table_that_somebody_locks_delays_its_own_job_only() {
     for streams in ["", "[load]\nstream_above = \"1B\"\n"] {
-        let site = site().configured(streams);
+        let site = Site::anywhere().configured(streams);
         site.drop(&departures("2013-01-31T01:00:00Z"));
         site.once();
         let lock = site.hold("LOCK TABLE jfk.departures IN ACCESS EXCLUSIVE MODE");
@@ -59,7 +54,7 @@ fn a_report_table_that_somebody_locks_delays_its_own_job_only() {
 
 #[test]
 fn a_reader_that_keeps_a_column_from_being_added_delays_its_own_job_only() {
-    let site = site();
+    let site = Site::anywhere();
     site.drop(&departures("2013-01-31T01:00:00Z"));
     site.once();
     let reader = site.hold("SELECT FROM jfk.departures");
@@ -79,7 +74,7 @@ fn a_reader_that_keeps_a_column_from_being_added_delays_its_own_job_only() {
 
 #[test]
 fn what_a_commit_would_refuse_is_refused_before_and_parks_one_file_only() {
-    let site = site();
+    let site = Site::anywhere();
     site.drop(&departures("2013-01-31T01:00:00Z"));
     site.once();
     site.execute(
@@ -102,7 +97,7 @@ fn what_a_commit_would_refuse_is_refused_before_and_parks_one_file_only() {
 #[test]
 fn an_object_that_the_bucket_fails_to_give_delays_nobody() {
     for streams in ["", "[load]\nstream_above = \"1B\"\n"] {
-        let mut site = site().configured(streams);
+        let mut site = Site::anywhere().configured(streams);
         let gate = gate_before_s3(&mut site);
         gate.refuse("GET /");
         let bad: Vec<Message> = (1..4)
@@ -131,7 +126,7 @@ fn an_object_that_the_bucket_fails_to_give_delays_nobody() {
 #[test]
 fn a_job_that_another_consumer_has_is_left_to_it_and_the_others_go_on() {
     for streams in ["", "[load]\nstream_above = \"1B\"\n"] {
-        let site = site().configured(streams);
+        let site = Site::anywhere().configured(streams);
         site.drop(&upsert("2013-01-01T00:00:00Z", &json!([["AA", 1]])));
         site.once();
         let lock = site.hold("SELECT FROM nightdrop.job WHERE job = 'fleet' FOR UPDATE");
@@ -180,7 +175,7 @@ fn an_object_replaced_while_it_is_loaded_hides_nothing_from_the_list() {
 
 #[test]
 fn a_file_larger_than_all_memory_for_small_files_is_still_loaded() {
-    let site = site().configured("[load]\nstream_above = \"64MiB\"\n");
+    let site = Site::anywhere().configured("[load]\nstream_above = \"64MiB\"\n");
     let large = "x".repeat(6 * 1024 * 1024);
     site.drop(&departures("2013-01-31T01:00:00Z").rows(&json!([
         [large, 1],
@@ -193,7 +188,7 @@ fn a_file_larger_than_all_memory_for_small_files_is_still_loaded() {
 
 #[test]
 fn a_result_with_more_columns_than_its_table_takes_is_parked_and_those_beside_it_load() {
-    let site = site().configured("[quota]\nnew_columns = 500\n");
+    let site = Site::anywhere().configured("[quota]\nnew_columns = 500\n");
     for (hour, prefix) in ["a", "b", "c", "d", "a"].into_iter().enumerate() {
         site.drop(&wide(prefix, 500, &format!("2013-01-31T0{hour}:00:00Z")));
     }
@@ -219,7 +214,7 @@ fn a_result_with_more_columns_than_its_table_takes_is_parked_and_those_beside_it
 
 #[test]
 fn a_run_that_comes_again_holds_no_transaction_open_while_it_is_read() {
-    let mut site = site().configured("[load]\nstream_above = \"1B\"\n");
+    let mut site = Site::anywhere().configured("[load]\nstream_above = \"1B\"\n");
     // Larger than what is read before the rows begin to flow.
     let carrier = "a carrier ".repeat(11);
     let rows: Vec<Value> = (0..100_000).map(|n| json!([carrier, n])).collect();
@@ -247,7 +242,7 @@ fn a_run_that_comes_again_holds_no_transaction_open_while_it_is_read() {
 
 #[test]
 fn an_upsert_clears_columns_that_another_consumer_has_added_since() {
-    let site = site();
+    let site = Site::anywhere();
     let with_tail = |time: &str| {
         upsert(time, &json!([["AA", "N1"]])).with(
             "columns",
@@ -270,7 +265,7 @@ fn an_upsert_clears_columns_that_another_consumer_has_added_since() {
 
 #[test]
 fn a_job_that_goes_on_being_refused_rests_longer_each_time() {
-    let site = site();
+    let site = Site::anywhere();
     site.drop(&departures("2013-01-31T01:00:00Z"));
     site.once();
     // COPY can't write to such a table; nothing else minds.
@@ -288,7 +283,7 @@ fn a_job_that_goes_on_being_refused_rests_longer_each_time() {
 
 #[test]
 fn a_consumer_that_starts_while_another_migrates_waits_for_it() {
-    let site = site();
+    let site = Site::anywhere();
     site.drop(&departures("2013-01-31T01:00:00Z"));
     let migrating = site.hold("CREATE SCHEMA nightdrop");
     let mut consumer = site.start(&["run"]);
@@ -301,7 +296,7 @@ fn a_consumer_that_starts_while_another_migrates_waits_for_it() {
 
 #[test]
 fn an_object_deleted_while_a_list_of_it_is_under_way_is_not_seen_again() {
-    let mut site = site();
+    let mut site = Site::anywhere();
     site.consumer(&["migrate"]);
     site.drop(&departures("2013-01-31T01:00:00Z"));
     let direct = site.database_url.take();

@@ -1,14 +1,9 @@
 //! Results change their columns, owners change their tables, and producers have only so many of either.
 
-use nightdrop_compose::S3Kind;
 use serde_json::{Value, json};
 
 use crate::message::{Message, departures, message};
 use crate::site::{Site, until};
-
-fn site() -> Site {
-    Site::on(S3Kind::available().pop().unwrap())
-}
 
 const ROUTE: &str = "[[route]]\njob = \"fleet\"\nproducers = [\"*\"]\ntable = \"reports.fleet\"\n";
 
@@ -37,7 +32,7 @@ fn fleet(time: &str, of: &[(&str, &str)], rows: &Value) -> Message {
 
 #[test]
 fn columns_that_several_consumers_add_at_once_are_all_there_with_all_their_values() {
-    let site = site().configured("[load]\nbatch_files = 2\n");
+    let site = Site::anywhere().configured("[load]\nbatch_files = 2\n");
     for n in 0..40 {
         site.drop(
             &departures(&format!("2013-01-31T05:00:{n:02}Z"))
@@ -72,7 +67,7 @@ fn columns_that_several_consumers_add_at_once_are_all_there_with_all_their_value
 
 #[test]
 fn a_column_that_a_result_has_lost_is_null_in_its_rows() {
-    let site = site();
+    let site = Site::anywhere();
     for mode in ["append", "replace", "upsert"] {
         let result = |time: &str| {
             let mut message = message("jfk", &format!("{mode}s"), time).with("mode", json!(mode));
@@ -114,7 +109,7 @@ fn a_routes_wider_column_takes_each_value_as_it_is_in_every_mode() {
     ]);
     for streamed in ["", STREAMED] {
         for mode in ["append", "replace", "ranged", "upsert"] {
-            let site = site().configured(&format!("{streamed}{ROUTE}"));
+            let site = Site::anywhere().configured(&format!("{streamed}{ROUTE}"));
             owned(
                 &site,
                 "id numeric, name varchar, seats numeric(21,2), more json, own text DEFAULT 'theirs', UNIQUE (_producer, id)",
@@ -178,7 +173,7 @@ fn a_routes_column_that_would_alter_a_value_takes_none_and_says_what_to_do() {
             json!("05:17:00.123456"),
         ),
     ] {
-        let site = site().configured(ROUTE);
+        let site = Site::anywhere().configured(ROUTE);
         owned(&site, &format!("c {column}"));
         site.drop(&fleet(
             "2013-01-01T00:00:00Z",
@@ -207,7 +202,7 @@ fn a_routes_column_that_would_alter_a_value_takes_none_and_says_what_to_do() {
 
 #[test]
 fn a_routed_table_gets_no_column_but_from_its_owner() {
-    let site = site().configured(ROUTE);
+    let site = Site::anywhere().configured(ROUTE);
     owned(&site, "carrier text");
     site.drop(&message("jfk", "fleet", "2013-01-01T00:00:00Z"));
     site.once();
@@ -223,7 +218,7 @@ fn a_routed_table_gets_no_column_but_from_its_owner() {
 #[test]
 fn a_column_changed_behind_a_consumers_back_never_makes_a_value_another() {
     for streamed in ["", STREAMED] {
-        let site = site().configured(streamed);
+        let site = Site::anywhere().configured(streamed);
         let _consumer = site.start(&["run"]);
         site.drop(&departures("2013-01-31T01:00:00Z"));
         site.wait_for("SELECT count(*) FROM jfk.departures", &["2"]);
@@ -248,7 +243,7 @@ fn a_column_changed_behind_a_consumers_back_never_makes_a_value_another() {
 
 #[test]
 fn a_parked_file_fixes_neither_the_mode_nor_the_columns_of_its_job() {
-    let site = site().configured(STREAMED);
+    let site = Site::anywhere().configured(STREAMED);
     let bad = message("jfk", "fleet", "2013-01-01T00:00:00Z")
         .with("mode", json!("upsert"))
         .with("primary_key", json!(["flight"]))
@@ -286,7 +281,7 @@ fn a_parked_file_fixes_neither_the_mode_nor_the_columns_of_its_job() {
 
 #[test]
 fn a_job_that_would_need_one_table_too_many_is_held_until_one_is_retired() {
-    let site = site().configured(
+    let site = Site::anywhere().configured(
         "[quota]\ntables = 2\n[[route]]\njob = \"shared\"\nproducers = [\"*\"]\ntable = \"reports.shared\"\n",
     );
     for (minute, job) in ["shared", "one", "two", "three", "three"]
@@ -333,7 +328,7 @@ fn a_job_that_would_need_one_table_too_many_is_held_until_one_is_retired() {
 
 #[test]
 fn a_file_that_brings_too_many_columns_is_held_until_the_quota_allows_them() {
-    let mut site = site().configured("[quota]\nnew_columns = 1\n");
+    let mut site = Site::anywhere().configured("[quota]\nnew_columns = 1\n");
     let wider = |time: &str, names: &[&str]| {
         let of: Vec<_> = names.iter().map(|name| (*name, "int64")).collect();
         let row: Vec<usize> = (0..names.len()).collect();
@@ -372,7 +367,7 @@ fn a_file_that_brings_too_many_columns_is_held_until_the_quota_allows_them() {
 #[test]
 fn what_was_parked_and_then_meets_a_quota_is_parked_again() {
     let wider = message("jfk", "fleet", "2013-01-02T00:00:00Z").with("mode", json!("replace"));
-    let mut site = site();
+    let mut site = Site::anywhere();
     site.drop(&message("jfk", "fleet", "2013-01-01T00:00:00Z"));
     site.drop(
         &wider
@@ -399,7 +394,7 @@ const SOON: &str = "SET statement_timeout = '15s'";
 
 #[test]
 fn a_reader_gets_through_though_a_column_waits_for_a_longer_one() {
-    let site = site();
+    let site = Site::anywhere();
     site.drop(&departures("2013-01-31T01:00:00Z"));
     site.once();
     let long = site.hold("SELECT count(*) FROM jfk.departures");
@@ -428,7 +423,7 @@ fn a_reader_gets_through_though_a_column_waits_for_a_longer_one() {
 
 #[test]
 fn a_column_that_waits_for_a_reader_holds_up_no_other_table_of_the_schema() {
-    let site = site();
+    let site = Site::anywhere();
     site.drop(&departures("2013-01-31T01:00:00Z"));
     site.once();
     let _long = site.hold("SELECT count(*) FROM jfk.departures");
@@ -459,7 +454,7 @@ fn a_column_that_waits_for_a_reader_holds_up_no_other_table_of_the_schema() {
 
 #[test]
 fn who_reads_a_table_waits_for_no_replace_and_no_replace_waits_for_them() {
-    let mut site = site().configured(STREAMED);
+    let mut site = Site::anywhere().configured(STREAMED);
     let replace = |time: &str, rows: &Value| {
         message("jfk", "fleet", time)
             .with("mode", json!("replace"))
@@ -490,7 +485,7 @@ fn who_reads_a_table_waits_for_no_replace_and_no_replace_waits_for_them() {
 
 #[test]
 fn an_index_that_a_person_builds_only_lets_the_job_rest() {
-    let site = site();
+    let site = Site::anywhere();
     site.drop(&departures("2013-01-31T01:00:00Z"));
     site.once();
     let build = site.hold("CREATE INDEX ON jfk.departures (flight)");

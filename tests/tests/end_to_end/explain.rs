@@ -1,16 +1,11 @@
 //! `explain` says where a result is and what to do, in every state, from Postgres alone.
 
-use nightdrop_compose::S3Kind;
 use serde_json::{Value, json};
 
 use crate::crashes::gate_before_s3;
 use crate::gate::Hold;
 use crate::message::{Message, departures, message};
 use crate::site::{Site, until};
-
-fn site() -> Site {
-    Site::on(S3Kind::available().pop().unwrap())
-}
 
 fn explain(site: &Site, what: &str) -> String {
     let ended = site.consumer(&["explain", what]);
@@ -32,7 +27,7 @@ fn replace(day: &str) -> Message {
 
 #[test]
 fn what_is_loaded_is_found_by_its_file_its_run_its_key_and_parts_of_it() {
-    let site = site();
+    let site = Site::anywhere();
     let result = departures("2013-01-31T05:00:00Z");
     site.drop(&result);
     site.drop(&departures("2013-01-31T06:00:00Z"));
@@ -76,7 +71,7 @@ fn what_is_loaded_is_found_by_its_file_its_run_its_key_and_parts_of_it() {
 
 #[test]
 fn what_nobody_has_seen_says_where_to_look() {
-    let site = site();
+    let site = Site::anywhere();
     let result = departures("2013-01-31T05:00:00Z");
     let ended = site.consumer(&["explain", "17"]);
     assert_eq!(ended.code, Some(78), "its tables are not there: {ended:?}");
@@ -108,7 +103,7 @@ fn what_nobody_has_seen_says_where_to_look() {
 
 #[test]
 fn what_waits_says_for_whom_or_what() {
-    let mut site = site().configured("[load]\nlease = \"1s\"\n");
+    let mut site = Site::anywhere().configured("[load]\nlease = \"1s\"\n");
     let gate = gate_before_s3(&mut site);
     let result = departures("2013-01-31T05:00:00Z");
     site.drop(&result);
@@ -150,7 +145,7 @@ fn what_waits_says_for_whom_or_what() {
 
 #[test]
 fn what_is_superseded_or_a_duplicate_names_the_other() {
-    let site = site();
+    let site = Site::anywhere();
     let newer = replace("02");
     site.drop(&newer);
     site.once();
@@ -187,7 +182,7 @@ fn what_is_superseded_or_a_duplicate_names_the_other() {
 
 #[test]
 fn what_is_parked_names_the_verb_that_helps_and_then_what_became_of_it() {
-    let site = site();
+    let site = Site::anywhere();
     site.drop(&departures("2013-01-31T05:00:00Z"));
     site.once();
     let changed = departures("2013-01-31T06:00:00Z").with("mode", json!("replace"));
@@ -270,7 +265,7 @@ fn what_is_parked_names_the_verb_that_helps_and_then_what_became_of_it() {
 
 #[test]
 fn what_is_held_missing_noted_or_pruned_says_so() {
-    let site = site();
+    let site = Site::anywhere();
     let answer = site
         .inbox
         .request(&site.inbox.root(), "PUT", "inbox/aaa/stray", "x")

@@ -3,8 +3,6 @@
 
 use serde_json::json;
 
-use nightdrop_compose::S3Kind;
-
 use crate::crashes::{gate_before_postgres, gate_before_s3};
 use crate::gate::{Gate, Hold};
 use crate::message::{Message, departures, message};
@@ -31,10 +29,6 @@ fn many_rows() -> serde_json::Value {
 
 fn replace(time: &str) -> Message {
     message("jfk", "fleet", time).with("mode", json!("replace"))
-}
-
-fn server() -> S3Kind {
-    S3Kind::available().pop().unwrap()
 }
 
 /// A consumer that has claimed what is in the inbox and is in the middle of its COPY, behind a gate.
@@ -99,7 +93,7 @@ fn a_consumer_that_hangs_in_the_middle_of_an_append_never_causes_a_second_load()
 #[test]
 fn a_consumer_that_hangs_with_a_job_locked_lets_others_have_it() {
     for settings in [LEASE, LEASE_OF_STREAMS] {
-        let mut site = Site::on(server()).configured(settings);
+        let mut site = Site::anywhere().configured(settings);
         site.drop(&replace("2013-01-31T05:00:00Z"));
         site.once();
         site.drop(&replace("2013-01-31T06:00:00Z").rows(&many_rows()));
@@ -119,7 +113,7 @@ fn a_consumer_that_hangs_with_a_job_locked_lets_others_have_it() {
 #[test]
 fn a_consumer_that_is_cut_off_from_postgres_in_the_middle_of_a_load_notices_and_comes_back() {
     for settings in [LEASE, LEASE_OF_STREAMS] {
-        let mut site = Site::on(server()).configured(settings);
+        let mut site = Site::anywhere().configured(settings);
         site.drop(&departures("2013-01-31T05:00:00Z").rows(&many_rows()));
         let (cut_off, gate) = in_the_middle_of_copy(&mut site);
         gate.hold(Hold::All);
@@ -158,7 +152,7 @@ fn a_consumer_that_is_cut_off_from_postgres_between_two_loads_notices_and_comes_
 
 /// A consumer that is cut off when it sends this statement says so, and comes back.
 fn cut_off_at(statement: &'static str, says: &str) {
-    let mut site = Site::on(server()).configured(LEASE);
+    let mut site = Site::anywhere().configured(LEASE);
     site.consumer(&["migrate"]);
     let gate = gate_before_postgres(&mut site);
     gate.hold(Hold::Request(statement));
@@ -186,7 +180,7 @@ fn cut_off_at(statement: &'static str, says: &str) {
 
 #[test]
 fn a_claim_whose_answer_never_came_is_given_back_with_no_attempt_used_up() {
-    let mut site = Site::on(server()).configured("[load]\nlease = \"10min\"\n");
+    let mut site = Site::anywhere().configured("[load]\nlease = \"10min\"\n");
     site.consumer(&["migrate"]);
     // A claim ends when the test says so.
     site.execute(
@@ -218,7 +212,7 @@ fn a_claim_whose_answer_never_came_is_given_back_with_no_attempt_used_up() {
 #[test]
 fn what_can_not_be_given_back_yet_keeps_no_lane_from_its_work() {
     let mut site =
-        Site::on(server()).configured("[load]\nlease = \"10min\"\nstream_above = \"1B\"\n");
+        Site::anywhere().configured("[load]\nlease = \"10min\"\nstream_above = \"1B\"\n");
     let gate = gate_before_s3(&mut site);
     site.drop(&departures("2013-01-31T05:00:00Z"));
     gate.hold(Hold::Request("/inbox/jfk/"));
@@ -248,7 +242,7 @@ fn what_can_not_be_given_back_yet_keeps_no_lane_from_its_work() {
 #[test]
 fn what_a_load_leaves_for_later_stays_its_consumer_s_meanwhile() {
     let mut site =
-        Site::on(server()).configured("[load]\nlease = \"9s\"\nstream_above = \"64MiB\"\n");
+        Site::anywhere().configured("[load]\nlease = \"9s\"\nstream_above = \"64MiB\"\n");
     let bad = departures("2013-01-31T06:00:00Z").key();
     site.drop_as(&bad, b"{");
     site.drop(&departures("2013-01-31T05:00:00Z").rows(&rows(10_000)));
@@ -275,7 +269,7 @@ fn what_a_load_leaves_for_later_stays_its_consumer_s_meanwhile() {
 
 #[test]
 fn a_load_whose_bytes_do_not_come_lets_others_have_its_job() {
-    let mut site = Site::on(server()).configured(LEASE_OF_STREAMS);
+    let mut site = Site::anywhere().configured(LEASE_OF_STREAMS);
     let gate = gate_before_s3(&mut site);
     // Larger than what is read before the rows begin to flow.
     site.drop(&replace("2013-01-31T05:00:00Z").rows(&rows(100_000)));

@@ -1,7 +1,6 @@
 //! What is kept, and for how long: history leaves the ledger without ever being loaded again, and objects
 //! stay in the bucket for as long as they are told to.
 
-use nightdrop_compose::S3Kind;
 use serde_json::{Value, json};
 
 use crate::crashes::{gate_before_postgres, many_rows};
@@ -15,10 +14,6 @@ const AGE: &str = "
     WHERE state <> 'waiting';
     UPDATE nightdrop.job SET created_at = created_at - interval '500 days';
     UPDATE nightdrop.retired SET created_at = created_at - interval '500 days', retired_at = retired_at - interval '500 days'";
-
-fn site() -> Site {
-    Site::on(S3Kind::available().pop().unwrap())
-}
 
 fn days(time: &str, from: &str, to: &str, n: i64) -> Message {
     message("jfk", "days", time)
@@ -63,7 +58,7 @@ fn a_run_that_was_pruned_from_the_history_is_never_loaded_again() {
 
 #[test]
 fn a_run_that_is_pruned_while_it_is_being_loaded_once_more_is_there_once() {
-    let mut site = site().configured("[load]\nlease = \"5min\"\n");
+    let mut site = Site::anywhere().configured("[load]\nlease = \"5min\"\n");
     let gate = gate_before_postgres(&mut site);
     let result = departures("2013-01-31T05:00:00Z").rows(&many_rows(20_000));
     let (gzip, packed) = result.gzipped();
@@ -111,7 +106,7 @@ fn history(site: &Site, count: u32) {
 
 #[test]
 fn two_consumers_prune_at_once_and_forget_no_run() {
-    let site = site();
+    let site = Site::anywhere();
     site.consumer(&["migrate"]);
     history(&site, 5000);
     let (one, other) = (site.start(&["once"]), site.start(&["once"]));
@@ -127,7 +122,7 @@ fn two_consumers_prune_at_once_and_forget_no_run() {
 
 #[test]
 fn run_prunes_beside_its_work() {
-    let site = site();
+    let site = Site::anywhere();
     site.consumer(&["migrate"]);
     history(&site, 2500);
     let _consumer = site.start(&["run"]);
@@ -187,7 +182,7 @@ fn only_what_nothing_rests_on_is_pruned() {
 
 #[test]
 fn the_newest_result_of_a_jobs_present_life_stays() {
-    let site = site();
+    let site = Site::anywhere();
     site.drop(&departures("2013-01-31T05:00:00Z"));
     site.once();
     let retired = site.consumer(&["retire", "jfk", "departures"]);
@@ -210,7 +205,7 @@ fn the_newest_result_of_a_jobs_present_life_stays() {
 
 #[test]
 fn history_is_not_forgotten_while_a_list_may_still_show_it() {
-    let site = site().configured("[keep]\nhistory = \"59m\"\n");
+    let site = Site::anywhere().configured("[keep]\nhistory = \"59m\"\n");
     let ended = site.consumer(&["status"]);
     assert_eq!(ended.code, Some(78), "{ended:?}");
     assert!(

@@ -188,7 +188,7 @@ struct Judged<'a> {
 /// Two consumers meet in one job: the one that began first is half-way through an older result.
 #[test]
 fn a_newer_replace_waits_for_an_older_one_that_is_half_way_and_none_of_its_rows_stay() {
-    let mut site = Site::on(S3Kind::available().pop().unwrap());
+    let mut site = Site::anywhere();
     let direct = site.endpoint.clone();
     let gate = gate_before_s3(&mut site);
     let replace = |time: &str, rows: &Value| {

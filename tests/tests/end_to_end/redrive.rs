@@ -5,7 +5,6 @@ mod held;
 mod order;
 mod verbs;
 
-use nightdrop_compose::S3Kind;
 use nightdrop_schema::Key;
 use serde_json::{Value, json};
 
@@ -27,11 +26,6 @@ fn refusing(site: Site, extra: &str) -> Site {
          _file bigint NOT NULL, carrier text, flight bigint CONSTRAINT low CHECK (flight < 9000))",
     );
     site
-}
-
-/// Where it doesn't matter which S3 server it is.
-fn anywhere() -> Site {
-    Site::on(S3Kind::available().pop().unwrap())
 }
 
 fn mend(site: &Site) {
@@ -134,7 +128,7 @@ fn what_is_unfit_again_is_parked_again_with_what_is_wrong_now_and_its_bytes_are_
         refused("2013-01-31T05:00:00Z"),
         refused_large("2013-01-31T05:00:00Z"),
     ] {
-        let site = refusing(anywhere(), "");
+        let site = refusing(Site::anywhere(), "");
         site.drop(&message);
         site.once();
         let bytes = "SELECT part, ctid, xmin, md5(bytes) FROM nightdrop.parked ORDER BY part";
@@ -154,7 +148,7 @@ fn what_is_unfit_again_is_parked_again_with_what_is_wrong_now_and_its_bytes_are_
 
 #[test]
 fn a_contract_that_is_broken_again_leaves_the_bytes_as_they_are() {
-    let site = anywhere();
+    let site = Site::anywhere();
     site.drop(&departures("2013-01-31T05:00:00Z").rows(&json!([["UA", 1545.5]])));
     site.once();
     let bytes = "SELECT part, ctid, xmin FROM nightdrop.parked";
@@ -167,7 +161,7 @@ fn a_contract_that_is_broken_again_leaves_the_bytes_as_they_are() {
 
 #[test]
 fn a_redriven_file_is_loaded_once_when_its_consumer_dies_in_the_middle_of_it() {
-    let mut site = refusing(anywhere(), "[load]\nlease = \"1s\"");
+    let mut site = refusing(Site::anywhere(), "[load]\nlease = \"1s\"");
     site.drop(&refused_large("2013-01-31T05:00:00Z"));
     site.once();
     mend(&site);
@@ -238,7 +232,7 @@ fn another_object_under_its_key_is_a_sighting_of_its_own_and_takes_nothing_from_
 
 #[test]
 fn a_redriven_file_that_waits_keeps_no_other_object_from_being_deleted() {
-    let mut site = refusing(anywhere(), "");
+    let mut site = refusing(Site::anywhere(), "");
     let message = refused("2013-01-31T05:00:00Z");
     site.drop(&message);
     once_without_deletes(&mut site);
@@ -282,7 +276,7 @@ fn the_same_key_listed_after_its_delete_is_judged_by_its_run_and_hash() {
 
 #[test]
 fn the_database_lets_no_redriven_file_be_held_or_missed() {
-    let site = refusing(anywhere(), "");
+    let site = refusing(Site::anywhere(), "");
     site.drop(&refused("2013-01-31T05:00:00Z"));
     site.once();
     parked(&site, &["retry", "1"]);
@@ -303,7 +297,7 @@ fn the_database_lets_no_redriven_file_be_held_or_missed() {
 
 #[test]
 fn what_ended_its_consumers_is_tried_alone_when_it_is_retried_and_nothing_else_is() {
-    let site = anywhere();
+    let site = Site::anywhere();
     for hour in ["05", "06"] {
         site.drop(&departures(&format!("2013-01-31T{hour}:00:00Z")).rows(&json!([["UA", 1545.5]])));
         site.once();
@@ -349,7 +343,7 @@ const PROGRAM: u64 = 12 << 20;
 
 #[test]
 fn sixty_mib_are_parked_and_redriven_in_little_memory() {
-    let site = refusing(anywhere(), "");
+    let site = refusing(Site::anywhere(), "");
     let filler = "x".repeat(1000);
     let mut rows: Vec<Value> = (0..60_000).map(|n| json!([filler, n % 9000])).collect();
     rows.push(json!(["UA", 9999]));

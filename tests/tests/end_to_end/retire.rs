@@ -1,7 +1,6 @@
 //! A retired job begins anew, whatever a consumer that is at work believes to know of it, and what was
 //! loaded before stays where a person can find it.
 
-use nightdrop_compose::S3Kind;
 use serde_json::{Value, json};
 
 use crate::crashes::gate_before_postgres;
@@ -12,10 +11,6 @@ use crate::site::{PATIENCE, Site, on_one, until};
 
 const ROUTE: &str =
     "[[route]]\njob = \"departures\"\nproducers = [\"*\"]\ntable = \"reports.departures\"\n";
-
-fn site() -> Site {
-    Site::on(S3Kind::available().pop().unwrap())
-}
 
 fn retire(site: &Site) -> Ended {
     site.consumer(&["retire", "jfk", "departures"])
@@ -91,7 +86,7 @@ fn a_changed_mode_and_type_load_once_their_job_is_retired_and_the_old_table_is_k
 
 #[test]
 fn a_job_is_retired_as_often_as_a_person_asks() {
-    let site = site();
+    let site = Site::anywhere();
     let ended = retire(&site);
     assert_eq!(ended.code, Some(78), "its tables are not there: {ended:?}");
     site.once();
@@ -133,7 +128,7 @@ fn nothing_that_was_loaded_before_a_job_was_retired_supersedes_what_comes_after(
 #[test]
 fn a_consumer_appends_nothing_to_a_shared_table_by_what_it_knew_of_a_retired_job() {
     for streams in ["", "[load]\nstream_above = \"1B\"\n"] {
-        let site = site().configured(&format!("{ROUTE}{streams}"));
+        let site = Site::anywhere().configured(&format!("{ROUTE}{streams}"));
         site.drop(&departures("2013-01-31T01:00:00Z"));
         let consumer = site.start(&["run"]);
         site.wait_for("SELECT count(*) FROM reports.departures", &["2"]);
@@ -158,7 +153,7 @@ fn a_consumer_appends_nothing_to_a_shared_table_by_what_it_knew_of_a_retired_job
 #[test]
 fn a_consumer_writes_no_numbers_as_text_by_what_it_knew_of_a_retired_job() {
     for streams in ["", "[load]\nstream_above = \"1B\"\n"] {
-        let site = site().configured(streams);
+        let site = Site::anywhere().configured(streams);
         site.drop(&departures("2013-01-31T01:00:00Z"));
         let consumer = site.start(&["run"]);
         site.wait_for("SELECT count(*) FROM jfk.departures", &["2"]);
@@ -182,7 +177,7 @@ fn a_consumer_writes_no_numbers_as_text_by_what_it_knew_of_a_retired_job() {
 fn a_job_is_retired_only_once_the_load_in_flight_has_ended() {
     let rows: Value = (0..100_000).map(|n| json!(["UA", n])).collect();
     for streams in ["", "[load]\nstream_above = \"1GiB\"\n"] {
-        let mut site = site().configured(&format!("{ROUTE}{streams}"));
+        let mut site = Site::anywhere().configured(&format!("{ROUTE}{streams}"));
         let gate = gate_before_postgres(&mut site);
         site.drop(&departures("2013-01-31T01:00:00Z").rows(&rows));
         gate.hold(Hold::Sent(1_000_000));
@@ -217,7 +212,7 @@ fn a_job_is_retired_only_once_the_load_in_flight_has_ended() {
 
 #[test]
 fn a_table_in_use_is_not_renamed_and_its_readers_are_not_held_up_for_long() {
-    let site = site();
+    let site = Site::anywhere();
     site.drop(&departures("2013-01-31T01:00:00Z"));
     site.once();
     let reader = site.hold("SELECT FROM jfk.departures");
@@ -236,7 +231,7 @@ fn a_table_in_use_is_not_renamed_and_its_readers_are_not_held_up_for_long() {
 
 #[test]
 fn a_table_that_other_jobs_share_is_left_alone() {
-    let site = site().configured(ROUTE);
+    let site = Site::anywhere().configured(ROUTE);
     site.drop(&departures("2013-01-31T01:00:00Z"));
     site.drop(&message("lga", "departures", "2013-01-31T01:00:00Z"));
     site.once();

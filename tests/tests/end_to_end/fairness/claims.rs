@@ -2,17 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use nightdrop_compose::S3Kind;
 use serde_json::json;
 
 use crate::crashes::{gate_before_postgres, gate_before_s3, many_rows};
 use crate::gate::Hold;
 use crate::message::{Message, departures, message};
 use crate::site::{Site, on_each, until};
-
-fn site() -> Site {
-    Site::on(S3Kind::available().pop().unwrap())
-}
 
 fn of(producer: &str, minute: u32) -> Message {
     let time = format!("2013-01-31T05:{minute:02}:00Z");
@@ -32,7 +27,7 @@ pub fn results(producer: &str, job: &str, count: usize) -> Vec<Message> {
 
 #[test]
 fn a_batch_has_a_share_for_each_producer_and_what_one_leaves_goes_to_the_others() {
-    let site = site().configured("[load]\nbatch_files = 10\n");
+    let site = Site::anywhere().configured("[load]\nbatch_files = 10\n");
     let mut all: Vec<Message> = (0..30).map(|minute| of("aaa", minute)).collect();
     all.extend((0..3).map(|minute| of("zzz", minute)));
     site.drop_all(&all);
@@ -53,7 +48,7 @@ fn a_batch_has_a_share_for_each_producer_and_what_one_leaves_goes_to_the_others(
 
 #[test]
 fn of_its_producer_s_share_each_job_has_its_part() {
-    let site = site().configured("[load]\nbatch_files = 12\n");
+    let site = Site::anywhere().configured("[load]\nbatch_files = 12\n");
     let jobs = [
         ("aaa", "arrivals"),
         ("aaa", "departures"),
@@ -78,7 +73,7 @@ fn of_its_producer_s_share_each_job_has_its_part() {
 
 #[test]
 fn one_job_of_each_producer_comes_before_the_second_of_any() {
-    let site = site().configured("[load]\nbatch_files = 4\n");
+    let site = Site::anywhere().configured("[load]\nbatch_files = 4\n");
     let mut all = Vec::new();
     for producer in ["bbb", "ccc", "ddd"] {
         all.extend(results(producer, "departures", 4));
@@ -104,7 +99,7 @@ fn where_there_is_room_for_one_the_lot_decides_between_producers_and_between_job
     // Files that wait for the first time, and such as are tried alone.
     for attempts in [0, 1] {
         for (other, job) in [("aaa", "departures"), ("zzz", "arrivals")] {
-            let site = site().configured("[load]\nbatch_files = 1\n");
+            let site = Site::anywhere().configured("[load]\nbatch_files = 1\n");
             site.consumer(&["migrate"]);
             let all = [results("aaa", "arrivals", 24), results(other, job, 24)].concat();
             site.execute(&format!(
@@ -135,7 +130,7 @@ fn where_there_is_room_for_one_the_lot_decides_between_producers_and_between_job
 
 #[test]
 fn a_batch_that_took_long_is_followed_by_a_smaller_one() {
-    let mut site = site().configured("[load]\nlease = \"5min\"\n");
+    let mut site = Site::anywhere().configured("[load]\nlease = \"5min\"\n");
     let gate = gate_before_s3(&mut site);
     site.drop_all(&results("aaa", "departures", 300));
     gate.hold(Hold::Request("/inbox/aaa/"));
@@ -154,7 +149,7 @@ fn a_batch_that_took_long_is_followed_by_a_smaller_one() {
 
 #[test]
 fn large_files_of_one_producer_leave_a_lane_for_the_others() {
-    let mut site = site().configured("[load]\nstream_above = \"1B\"\nlease = \"5min\"\n");
+    let mut site = Site::anywhere().configured("[load]\nstream_above = \"1B\"\nlease = \"5min\"\n");
     let gate = gate_before_s3(&mut site);
     for minute in 0..4 {
         site.drop(&of("aaa", minute));
@@ -215,7 +210,7 @@ fn a_suspect_is_tried_alone_and_nobody_waits_for_it_for_long() {
 
 #[test]
 fn what_was_only_near_a_death_is_cleared_before_the_one_that_was_there_twice() {
-    let site = site();
+    let site = Site::anywhere();
     site.consumer(&["migrate"]);
     for minute in 0..4 {
         site.drop(&of("aaa", minute));
@@ -267,7 +262,7 @@ fn files_that_turn_out_unfit_are_parked_many_in_one_commit() {
 
 #[test]
 fn two_consumers_share_a_backlog_and_neither_waits_for_the_others_large_file() {
-    let mut site = site().configured("[load]\nlease = \"5min\"\n");
+    let mut site = Site::anywhere().configured("[load]\nlease = \"5min\"\n");
     let gate = gate_before_postgres(&mut site);
     let large: Vec<_> = (0..100_000)
         .map(|n| json!(["a carrier's name", n]))

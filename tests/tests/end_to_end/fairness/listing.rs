@@ -140,8 +140,7 @@ fn a_producer_with_as_much_waiting_as_it_may_leaves_the_rest_in_the_bucket_and_r
 
 #[test]
 fn a_producer_that_is_full_is_not_listed_and_what_was_not_looked_at_is_not_thought_gone() {
-    let mut site = Site::on(nightdrop_compose::S3Kind::available().pop().unwrap())
-        .configured(&format!("[quota]\nwaiting = {PAGE}\nheld = 2\n"));
+    let mut site = Site::anywhere().configured(&format!("[quota]\nwaiting = {PAGE}\nheld = 2\n"));
     put_raw(&site, &["inbox/jfk/departures/zzz".to_owned()]);
     site.once();
     site.execute("INSERT INTO nightdrop.pause (producer, job, until, error) VALUES ('jfk', 'departures', now() + interval '1 h', 'a test')");
@@ -179,7 +178,7 @@ fn a_producer_that_is_full_is_not_listed_and_what_was_not_looked_at_is_not_thoug
 
 #[test]
 fn a_folder_whose_pages_come_slowly_keeps_nobody_from_being_seen() {
-    let mut site = Site::on(nightdrop_compose::S3Kind::available().pop().unwrap());
+    let mut site = Site::anywhere();
     site.consumer(&["migrate"]);
     site.execute("INSERT INTO nightdrop.pause (producer, job, until, error) VALUES ('aaa', 'departures', now() + interval '1 h', 'a test')");
     site.drop_all(&results("aaa", "departures", 2 * PAGE + 1));
@@ -207,7 +206,7 @@ fn a_folder_whose_pages_come_slowly_keeps_nobody_from_being_seen() {
 
 #[test]
 fn what_is_listed_and_never_there_is_looked_at_again_after_an_hour_and_not_at_each_list() {
-    let mut site = Site::on(nightdrop_compose::S3Kind::available().pop().unwrap());
+    let mut site = Site::anywhere();
     let gate = gate_before_s3(&mut site);
     site.drop(&departures("2013-01-31T01:00:00Z"));
     gate.answer(

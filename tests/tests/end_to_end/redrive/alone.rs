@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{anywhere, files, parked, refused, refusing};
+use super::{files, parked, refused, refusing};
 use crate::message::{Message, departures, message};
 use crate::site::{Site, on_one};
 
@@ -44,7 +44,7 @@ fn what_an_older_version_did_not_know_is_loaded_by_the_first_that_does() {
 
 #[test]
 fn a_file_that_comes_back_knows_that_its_object_is_gone() {
-    let site = anywhere();
+    let site = Site::anywhere();
     assert_eq!(site.consumer(&["migrate"]).code, Some(0));
     let result = departures("2013-01-31T05:00:00Z");
     left_by_an_older_version(&site, &result, &result.body(), "0.0.1");
@@ -64,7 +64,7 @@ fn a_file_that_comes_back_knows_that_its_object_is_gone() {
 
 #[test]
 fn a_note_that_an_older_version_did_not_know_is_noted() {
-    let site = anywhere();
+    let site = Site::anywhere();
     assert_eq!(site.consumer(&["migrate"]).code, Some(0));
     let result = departures("2013-01-31T05:00:00Z");
     let note = format!(
@@ -109,7 +109,7 @@ fn a_version_tries_once_what_it_does_not_know() {
 
 #[test]
 fn a_result_from_the_future_is_loaded_once_its_time_has_come() {
-    let site = anywhere().configured("[load]\nclock_skew = \"0s\"\n");
+    let site = Site::anywhere().configured("[load]\nclock_skew = \"0s\"\n");
     // All that takes long is done before the time is told.
     assert_eq!(site.consumer(&["migrate"]).code, Some(0));
     site.keys_of("jfk");
@@ -192,7 +192,7 @@ fn what_exceeds_a_producers_quota_of_parked_bytes_is_held_until_there_is_room() 
 
 #[test]
 fn a_large_bad_file_counts_like_a_small_one() {
-    let site = refusing(anywhere(), "[quota]\nparked = \"4MiB\"\n");
+    let site = refusing(Site::anywhere(), "[quota]\nparked = \"4MiB\"\n");
     for hour in ["01", "02"] {
         site.drop(&super::refused_large(&format!("2013-01-31T{hour}:00:00Z")));
     }
@@ -211,7 +211,7 @@ fn a_large_bad_file_counts_like_a_small_one() {
 
 #[test]
 fn a_redriven_file_needs_no_more_room_than_it_has() {
-    let site = refusing(anywhere(), "");
+    let site = refusing(Site::anywhere(), "");
     site.drop(&refused("2013-01-31T01:00:00Z"));
     site.once();
     let site = site.configured(&format!("[quota]\nparked = \"1B\"\n{}", super::ROUTE));
@@ -222,7 +222,7 @@ fn a_redriven_file_needs_no_more_room_than_it_has() {
 
 #[test]
 fn what_nobody_looks_after_is_an_alarm_and_stays() {
-    let site = anywhere().configured("[keep]\nparked = \"1s\"\n");
+    let site = Site::anywhere().configured("[keep]\nparked = \"1s\"\n");
     site.drop(&bad("jfk", "2013-01-31T05:00:00Z"));
     site.once();
     site.wait_for(

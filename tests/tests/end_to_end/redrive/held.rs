@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{anywhere, files, parked, put_over};
+use super::{files, parked, put_over};
 use crate::message::{Message, departures};
 use crate::site::{Site, on_each};
 
@@ -39,7 +39,7 @@ fn a_held_file_is_loaded_from_the_bucket_when_it_is_retried() {
 
 #[test]
 fn a_held_file_is_parked_when_it_is_retried_and_there_is_room_for_it() {
-    let (site, _) = held(anywhere());
+    let (site, _) = held(Site::anywhere());
     let site = site.configured("[caps]\ncolumns = 1\n");
     parked(&site, &["retry", "1"]);
     site.once();

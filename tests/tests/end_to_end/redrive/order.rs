@@ -2,12 +2,13 @@
 
 use serde_json::json;
 
-use super::{anywhere, files, mend, parked, refused, refusing};
+use super::{files, mend, parked, refused, refusing};
 use crate::message::departures;
+use crate::site::Site;
 
 #[test]
 fn what_was_replaced_meanwhile_is_superseded() {
-    let site = refusing(anywhere(), "");
+    let site = refusing(Site::anywhere(), "");
     site.drop(&refused("2013-01-31T05:00:00Z").with("mode", json!("replace")));
     site.once();
     site.drop(&departures("2013-01-31T06:00:00Z").with("mode", json!("replace")));
@@ -29,7 +30,7 @@ fn what_was_replaced_meanwhile_is_superseded() {
 
 #[test]
 fn of_two_at_the_same_instant_the_one_that_arrived_first_yields_though_it_is_loaded_last() {
-    let site = refusing(anywhere(), "");
+    let site = refusing(Site::anywhere(), "");
     for message in [
         refused("2013-01-31T05:00:00Z"),
         departures("2013-01-31T05:00:00Z"),
@@ -48,7 +49,7 @@ fn of_two_at_the_same_instant_the_one_that_arrived_first_yields_though_it_is_loa
 
 #[test]
 fn a_redriven_append_is_never_superseded() {
-    let site = refusing(anywhere(), "");
+    let site = refusing(Site::anywhere(), "");
     site.drop(&refused("2013-01-31T05:00:00Z"));
     site.once();
     mend(&site);
@@ -64,7 +65,7 @@ fn a_redriven_append_is_never_superseded() {
 
 #[test]
 fn what_came_with_other_content_under_its_run_meanwhile_keeps_it_out() {
-    let site = refusing(anywhere(), "");
+    let site = refusing(Site::anywhere(), "");
     let message = refused("2013-01-31T05:00:00Z");
     site.drop(&message);
     site.once();

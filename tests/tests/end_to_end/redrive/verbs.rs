@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{anywhere, files, once_without_deletes, parked};
+use super::{files, once_without_deletes, parked};
 use crate::message::{Message, departures, message};
 use crate::site::{Site, on_one};
 
@@ -12,7 +12,7 @@ fn bad(producer: &str, time: &str) -> Message {
 
 /// Three bad files of two producers.
 fn three() -> (Site, [Message; 3]) {
-    let site = anywhere();
+    let site = Site::anywhere();
     let messages = [
         bad("jfk", "2013-01-31T05:00:00Z"),
         bad("jfk", "2013-01-31T06:00:00Z"),
