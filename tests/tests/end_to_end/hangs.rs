@@ -7,7 +7,7 @@ use crate::crashes::{gate_before_postgres, gate_before_s3};
 use crate::gate::{Gate, Hold};
 use crate::message::{Message, departures, message};
 use crate::process::Process;
-use crate::site::{PATIENCE, Site, on_each, until};
+use crate::site::{Held, PATIENCE, Site, on_each, until};
 
 const LEASE: &str = "[load]\nlease = \"2s\"\n";
 const LEASE_OF_STREAMS: &str = "[load]\nlease = \"2s\"\nstream_above = \"1B\"\n";
@@ -209,8 +209,9 @@ fn a_claim_whose_answer_never_came_is_given_back_with_no_attempt_used_up() {
     site.wait_for("SELECT state, attempts FROM nightdrop.file", &["loaded|0"]);
 }
 
-#[test]
-fn what_can_not_be_given_back_yet_keeps_no_lane_from_its_work() {
+/// A consumer that waits for the bytes of its file, which something has locked: as a load of its own does
+/// whose end Postgres hasn't noticed yet.
+pub fn with_its_file_locked() -> (Site, Process, Gate, Held) {
     let mut site =
         Site::anywhere().configured("[load]\nlease = \"10min\"\nstream_above = \"1B\"\n");
     let gate = gate_before_s3(&mut site);
@@ -218,8 +219,13 @@ fn what_can_not_be_given_back_yet_keeps_no_lane_from_its_work() {
     gate.hold(Hold::Request("/inbox/jfk/"));
     let consumer = site.start(&["run"]);
     gate.wait();
-    // As a load of its own does whose end Postgres hasn't noticed yet.
     let load = site.hold("SELECT FROM nightdrop.file FOR UPDATE");
+    (site, consumer, gate, load)
+}
+
+#[test]
+fn what_can_not_be_given_back_yet_keeps_no_lane_from_its_work() {
+    let (site, consumer, gate, load) = with_its_file_locked();
     gate.refuse("/inbox/jfk/");
     gate.cut();
     until("the file to be given up", || {

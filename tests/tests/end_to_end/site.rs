@@ -123,7 +123,10 @@ impl Site {
         }
         let _ = writeln!(text, "{}", self.extra);
         let path = self.folder.path().join("consumer.toml");
-        std::fs::write(&path, text).unwrap();
+        // Another consumer may be reading it.
+        let new = path.with_extension("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, &path).unwrap();
         path
     }
 

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::crashes::gate_before_s3;
 use crate::gate::{Gate, Hold};
+use crate::hangs::with_its_file_locked;
 use crate::message::departures;
-use crate::site::{Site, on_each, until};
+use crate::site::{on_each, until};
 
 const SECONDS: Duration = Duration::from_secs(5);
 
@@ -55,15 +55,7 @@ fn a_consumer_stopped_in_the_middle_of_a_large_file_gives_it_back_unharmed() {
 
 #[test]
 fn what_is_still_locked_when_a_consumer_is_stopped_is_given_back_before_it_ends() {
-    let mut site =
-        Site::anywhere().configured("[load]\nlease = \"10min\"\nstream_above = \"1B\"\n");
-    let gate = gate_before_s3(&mut site);
-    site.drop(&departures("2013-01-31T05:00:00Z"));
-    gate.hold(Hold::Request("/inbox/jfk/"));
-    let consumer = site.start(&["run"]);
-    gate.wait();
-    // As a load of its own does whose end Postgres hasn't noticed yet.
-    let load = site.hold("SELECT FROM nightdrop.file FOR UPDATE");
+    let (site, consumer, _gate, load) = with_its_file_locked();
     consumer.signal("TERM");
     let begun = Instant::now();
     until("longer to pass than its lane tries to give it back", || {
