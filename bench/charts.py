@@ -25,6 +25,7 @@ OURS, PEERS, LIMIT = "#0b5fa5", "#9aa5b1", "#c0392b"
 plt.rcParams.update({
     "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white", "font.size": 11,
     "font.family": "DejaVu Sans", "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "nightdrop",
+    "svg.fonttype": "none",
 })  # fmt: skip
 
 
@@ -109,15 +110,17 @@ def extract(data, folder, title):
 def latency(data, folder):
     figures = data["latency"]
     figure, axes = plt.subplots(figsize=(8, 4))
-    for name, label, shade in [("idle", "idle", OURS), ("loaded", f"under {figures['reached']:.0f} results/s", "#e08e0b")]:
-        waits = figures[name]
+    lines = [("idle", figures["idle"], OURS)]
+    for load, shade in zip(figures["loaded"], ["#f3cf8f", "#e8b04b", "#e08e0b", "#a35c00"]):
+        lines.append((f"under {load['reached']:.0f} results/s (asked for: {load['rate']:.0f})", load["took"], shade))
+    for label, waits, shade in lines:
         axes.step(waits, [(place + 1) / len(waits) * 100 for place in range(len(waits))], where="post", label=label, color=shade)
     axes.axvline(figures["poll_max"], color=LIMIT, linewidth=1, linestyle="--", label="poll.max")
     axes.set_xlabel("seconds from the PUT's answer to the row")
     axes.set_ylabel("% of results")
     axes.set_ylim(0, 101)
     axes.set_xlim(left=0)
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False, loc="lower right")
     save(figure, folder, "latency")
 
 
@@ -131,7 +134,7 @@ def claims(data, folder):
     axes.set_xscale("log")
     axes.set_ylim(bottom=0)
     axes.set_xlabel("files that wait")
-    axes.set_ylabel("a claim of 500, in ms")
+    axes.set_ylabel("a claim, in ms")
     axes.legend(frameon=False)
     save(figure, folder, "claims")
 

@@ -32,6 +32,12 @@ const POLL_MAX: f64 = 1.0;
 /// How often Postgres is asked for a row; what is measured is at most this and one query too long.
 const LOOK: Duration = Duration::from_millis(2);
 
+/// The same under load, which asking would add to.
+const LOOK_LOADED: Duration = Duration::from_millis(10);
+
+/// The steady loads, as parts of what work S had a second in this run.
+const PARTS: [(f64, &str); 4] = [(0.125, "⅛"), (0.25, "¼"), (0.375, "⅜"), (0.5, "½")];
+
 /// How often a marked row is dropped under load.
 const PROBE: Duration = Duration::from_millis(50);
 
@@ -45,18 +51,27 @@ pub struct Latency {
     pub poll_max: f64,
     /// Nothing else comes; sorted.
     pub idle: Vec<f64>,
-    /// With a steady load beside; sorted.
-    pub loaded: Vec<f64>,
-    /// Files a second that the load was meant to have.
-    pub rate: f64,
-    /// Files a second that it had.
-    pub reached: f64,
-    /// Most memory of the consumer under that load, in bytes.
+    /// With steady loads beside.
+    pub loaded: Vec<Loaded>,
+    /// Most memory of the consumer under these, in bytes.
     pub peak: u64,
     /// Work L with `run`: from the PUT's beginning to the commit.
     pub large: Vec<f64>,
     /// The same from the PUT's answer.
     pub large_after_put: Vec<f64>,
+}
+
+/// With a steady load beside.
+#[derive(Debug, Clone, Serialize)]
+pub struct Loaded {
+    /// What part of the rate of work S it was meant to be.
+    pub part: &'static str,
+    /// Files a second that it was meant to have.
+    pub rate: f64,
+    /// Files a second that it had: fewer, where this machine can't make and load as many at once.
+    pub reached: f64,
+    /// In seconds; sorted.
+    pub took: Vec<f64>,
 }
 
 /// Measures idle, loaded, and with one large result.
@@ -77,16 +92,20 @@ pub async fn measure(
     let runner = Runner::start(stack, &database, &config, &logs.join("latency-run.log"))?;
     let mut probes = Probes::ready(stack, &database, narrow).await?;
     let idle = idle(&mut probes, options.scaled(100, 4)).await?;
-    let rate = half_of_s(samples).unwrap_or(FALLBACK * options.scale.max(0.05));
-    say(&format!("latency: with {rate:.0} results a second beside"));
-    let seconds = options.scaled(30, 3);
-    let (loaded, reached) = loaded(
-        &mut probes,
-        narrow,
-        rate,
-        Duration::from_secs(u64::try_from(seconds)?),
-    )
-    .await?;
+    let whole_rate = rate_of_s(samples).unwrap_or(FALLBACK * options.scale.max(0.05));
+    let time = Duration::from_secs(u64::try_from(options.scaled(30, 3))?);
+    let mut loads = Vec::new();
+    for (fraction, part) in PARTS {
+        let rate = whole_rate * fraction;
+        say(&format!("latency: with {rate:.0} results a second beside"));
+        let (took, reached) = loaded(&mut probes, narrow, rate, time).await?;
+        loads.push(Loaded {
+            part,
+            rate,
+            reached,
+            took,
+        });
+    }
     let peak = runner.peak()?;
     drop(runner);
     stack.drop_box.clear().await?;
@@ -102,17 +121,15 @@ pub async fn measure(
     Ok(Latency {
         poll_max: POLL_MAX,
         idle,
-        loaded,
-        rate,
-        reached,
+        loaded: loads,
         peak,
         large,
         large_after_put,
     })
 }
 
-/// Half of what this run loaded of work S, in files a second; none if there was too little of it to tell.
-fn half_of_s(samples: &[Sample]) -> Option<f64> {
+/// What this run loaded of work S, in files a second; none if there was too little of it to tell.
+fn rate_of_s(samples: &[Sample]) -> Option<f64> {
     let ours = |empty: bool, work: &'static str| {
         let chosen = samples.iter().filter(move |sample| {
             sample.contender == ALL[0].name
@@ -129,12 +146,12 @@ fn half_of_s(samples: &[Sample]) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "some thousands of files")]
     let files = samples
         .iter()
-        .find(|sample| sample.work == "S")
+        .find(|sample| sample.work == "S" && !sample.empty)
         .map(|sample| sample.files as f64)?;
     if files < 1000.0 {
         return None;
     }
-    Some(files / (whole.median - start_up.median).max(0.001) / 2.0)
+    Some(files / (whole.median - start_up.median).max(0.001))
 }
 
 /// Small results with a marked row each, and a way to see them.
@@ -278,7 +295,7 @@ async fn loaded(
             "{} rows don't come",
             pending.len()
         );
-        sleep(LOOK).await;
+        sleep(LOOK_LOADED).await;
     }
     #[expect(clippy::cast_precision_loss, reason = "some thousands of files")]
     let reached = (sent.load(Ordering::Relaxed) - before) as f64 / since.elapsed().as_secs_f64();
@@ -367,5 +384,33 @@ impl Latency {
     /// p50 and p99 of some figures.
     pub fn percentiles(sorted: &[f64]) -> Option<(f64, f64)> {
         Some((percentile(sorted, 50.0)?, percentile(sorted, 99.0)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_of_s_is_that_of_its_files_in_the_time_that_start_up_leaves() {
+        let sample = |empty: bool, seconds| Sample {
+            work: "S".to_owned(),
+            contender: ALL[0].name.to_owned(),
+            source: "messages".to_owned(),
+            run: 1,
+            files: if empty { 0 } else { 4000 },
+            empty,
+            seconds,
+            peak: None,
+            own_cpu: 0.0,
+            postgres_cpu: 0.0,
+            s3_cpu: 0.0,
+            wrong: None,
+        };
+        assert_eq!(rate_of_s(&[]), None);
+        assert_eq!(
+            rate_of_s(&[sample(true, 0.5), sample(false, 4.5)]),
+            Some(1000.0)
+        );
     }
 }

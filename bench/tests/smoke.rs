@@ -105,7 +105,9 @@ async fn latency_scale_and_memory_are_measured_to_their_ends() {
     );
     let (outcome, _) = run(&options).await;
     let latency = outcome.latency.as_ref().unwrap();
-    assert!(latency.idle.len() >= 4 && latency.loaded.len() > 10);
+    assert!(latency.idle.len() >= 4);
+    assert_eq!(latency.loaded.len(), 4);
+    assert!(latency.loaded.iter().all(|load| load.took.len() > 10));
     let growth = outcome.growth.as_ref().unwrap();
     assert_eq!(growth.together.len(), 3);
     assert!(

@@ -14,6 +14,8 @@ pub struct Error {
     pub(crate) fault: Fault,
     /// What the server or the system said. Never a URL: a presigned one holds a signature.
     pub(crate) said: String,
+    /// Of the server's answer, where one came that was no success.
+    pub(crate) status: Option<u16>,
 }
 
 /// The calls there are.
@@ -37,6 +39,11 @@ impl Error {
         self.fault
     }
 
+    /// What the server or the system said, without where and of what: for who knows that already.
+    pub fn said(&self) -> &str {
+        &self.said
+    }
+
     /// The call that failed.
     pub fn call(&self) -> Call {
         self.call
@@ -45,6 +52,22 @@ impl Error {
     /// The key it was about, where it was about one; of a listing, the prefix.
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
+    }
+
+    /// Whether the request was refused as one that is written wrongly, by a server that does not say what is wrong
+    /// with it. Our own are written rightly, but for what is configured: a PUT that is signed for another region
+    /// looks to MinIO like one that lacks something.
+    pub fn is_of_settings(&self) -> bool {
+        (self.fault, self.status) == (Fault::Refused, Some(400))
+    }
+
+    /// The same error, about no key: for who names the file that it was about.
+    #[must_use]
+    pub fn without_key(&self) -> Self {
+        Self {
+            key: None,
+            ..self.clone()
+        }
     }
 
     /// What to do, where the answer itself does not say it.
@@ -70,6 +93,9 @@ impl Error {
             (Fault::NotFound, _) => "it was deleted after it was listed",
             (Fault::Changed, _) => "it was replaced after it was listed: list it again",
             (Fault::NoBucket, _) => "create it, or correct url",
+            (Fault::Refused, Call::Put) if self.is_of_settings() => {
+                "look at `region`: `doctor` says which it is to be"
+            }
             (Fault::Refused, _) => "it would be refused again: correct what the answer names",
             (Fault::Settings, _) => "",
             (Fault::Io, _) => "check the disk: its room, its rights",
@@ -117,6 +143,7 @@ pub(crate) fn settings(settings: &Settings, said: impl Into<String>) -> Error {
         key: None,
         fault: Fault::Settings,
         said: said.into(),
+        status: None,
     }
 }
 
@@ -148,6 +175,7 @@ mod tests {
             key: Some("inbox/jfk/x\n.json".to_owned()),
             fault,
             said: said.to_owned(),
+            status: None,
         }
     }
 
@@ -161,6 +189,21 @@ mod tests {
             busy.to_string(),
             "s3://inbox at https://s3.example.com: put inbox/jfk/x\\n.json: \
              the server said 503 SlowDown: Please slow down; try again later"
+        );
+    }
+
+    #[test]
+    fn a_put_that_is_refused_as_written_wrongly_names_the_region() {
+        let said = "the server said 400 MissingFields: Missing fields in request.";
+        let mut refused = error(Fault::Refused, said);
+        assert!(!refused.is_of_settings());
+        refused.status = Some(400);
+        assert!(refused.is_of_settings());
+        assert_eq!(
+            refused.without_key().to_string(),
+            format!(
+                "s3://inbox at https://s3.example.com: put: {said}; look at `region`: `doctor` says which it is to be"
+            )
         );
     }
 

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use secrecy::SecretString;
 use url::Url;
 
-/// Gives the keys, read afresh: called at each use, so that a rotated secret is seen without a
+/// Gives the keys, read afresh: called each second, and after a refusal, so that a rotated secret is seen without a
 /// restart. An `Err` is a sentence that says which secret can't be read and why. It may block.
 pub type KeySource = Arc<dyn Fn() -> Result<Keys, String> + Send + Sync>;
 
@@ -33,7 +33,7 @@ pub struct Settings {
     /// Whether EC2's metadata service may be asked for credentials, where `keys` are left out and
     /// the environment has none.
     pub imds: bool,
-    /// The keys. Left out: the standard AWS environment (keys, web identity, ECS, EKS).
+    /// The keys. Left out: the standard AWS environment (keys, a profile, web identity, ECS, EKS).
     pub keys: Option<KeySource>,
 }
 

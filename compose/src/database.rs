@@ -30,6 +30,20 @@ impl Database {
         url.into()
     }
 
+    /// Another user's way into the same database.
+    ///
+    /// # Panics
+    /// As [`Database::with_password`].
+    #[must_use]
+    pub fn of(&self, user: &str, password: &str) -> Self {
+        let mut url = Url::parse(&self.url).expect("the URL was made by us");
+        url.set_username(user).expect("it has a host");
+        Self {
+            url: url.into(),
+            password: password.to_owned(),
+        }
+    }
+
     /// The database's name.
     pub fn name(&self) -> &str {
         self.url.rsplit('/').next().unwrap_or_default()

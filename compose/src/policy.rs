@@ -1,13 +1,32 @@
-//! The rights of the two sides, from the files in `policies/` that `set-up.sh` gives to MinIO, too.
+//! The rights of the two sides, as the programs' verb `policy` prints them for MinIO. SeaweedFS takes the same.
 
-/// `s3:PutObject` below `inbox/<producer>/`, on keys that end as ours do, and nothing else.
-pub(crate) fn producer(bucket: &str, producer: &str) -> String {
-    include_str!("../policies/producer.json")
-        .replace("BUCKET", bucket)
-        .replace("PRODUCER", producer)
+use anyhow::Result;
+use nightdrop_bucket::Settings;
+use nightdrop_bucket::policy::{Rights, Server};
+
+/// What `nightdrop-producer policy` prints for this producer.
+///
+/// # Errors
+/// One of the names is none.
+pub fn producer(bucket: &str, producer: &str) -> Result<String> {
+    Ok(rights(bucket)?.producer(&producer.parse()?))
 }
 
-/// List, get and delete below `inbox/`.
-pub(crate) fn reader(bucket: &str) -> String {
-    include_str!("../policies/reader.json").replace("BUCKET", bucket)
+/// What `nightdrop-consumer policy` prints.
+///
+/// # Errors
+/// The name is none.
+pub fn reader(bucket: &str) -> Result<String> {
+    Ok(rights(bucket)?.consumer())
+}
+
+fn rights(bucket: &str) -> Result<Rights> {
+    let settings = Settings {
+        url: format!("s3://{bucket}").parse()?,
+        endpoint: None,
+        region: None,
+        imds: false,
+        keys: None,
+    };
+    Ok(Rights::of(&settings, Some(Server::Minio))?)
 }

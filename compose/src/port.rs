@@ -10,6 +10,15 @@ use anyhow::{Result, bail};
 /// 49152 elsewhere), so that a server that is killed finds its own still free when it comes back.
 const RANGE: std::ops::Range<u16> = 10_000..22_000;
 
+/// A port of 127.0.0.1 for a program that a test starts: nobody listens at it, and no server of this process was given it.
+/// One that the system chose could be an outgoing connection's before the program listens.
+///
+/// # Errors
+/// When there is none.
+pub fn free_port() -> Result<u16> {
+    free(&[])
+}
+
 /// A port of 127.0.0.1 that nobody listens at and that was not given before, and so are those that
 /// lie `also` above it.
 pub(crate) fn free(also: &[u16]) -> Result<u16> {

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 const COMPOSE: &str = include_str!("../compose.yaml");
+const DOCKERFILE: &str = include_str!("../Dockerfile");
 
 #[test]
 fn docker_compose_takes_the_file() {
@@ -93,5 +94,52 @@ fn images_are_pinned_and_ports_are_this_machine_s_only() {
         .flat_map(|ports| ports.trim_matches(['[', ']']).split(", "))
     {
         assert!(port.starts_with("\"127.0.0.1:"), "{port}");
+    }
+}
+
+/// What a stage of the Dockerfile begins with, and its lines.
+fn stage(name: &str) -> (&'static str, Vec<&'static str>) {
+    let mut lines = DOCKERFILE
+        .lines()
+        .skip_while(|line| !(line.starts_with("FROM ") && line.ends_with(&format!(" AS {name}"))));
+    let from = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .unwrap_or_else(|| panic!("no stage {name}"));
+    let rest = lines.take_while(|line| !line.starts_with("FROM "));
+    (from, rest.collect())
+}
+
+#[test]
+fn each_program_s_image_holds_it_and_no_shell_and_does_not_run_as_root() {
+    let (from, bare) = stage("bare");
+    assert_eq!(from, "scratch");
+    assert!(bare.contains(&"USER 65532:65532"), "{bare:?}");
+    for program in ["consumer", "producer"] {
+        let (from, lines) = stage(program);
+        assert_eq!(from, "bare");
+        let path = format!("/usr/local/bin/nightdrop-{program}");
+        assert!(
+            lines.contains(&format!("ENTRYPOINT [\"{path}\"]").as_str()),
+            "{lines:?}"
+        );
+        for line in lines {
+            assert!(
+                !line.starts_with("USER") && !line.starts_with("RUN"),
+                "{line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_compose_builds_is_in_the_dockerfile() {
+    let targets: Vec<&str> = COMPOSE
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("target: "))
+        .collect();
+    assert_eq!(targets, ["producer-by-cron", "sqlite", "consumer"]);
+    for target in targets {
+        stage(target);
     }
 }

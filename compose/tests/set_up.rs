@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use anyhow::Result;
-use nightdrop_compose::{Inbox, Keys, S3, S3Kind, folder};
+use nightdrop_compose::{Inbox, Keys, S3, S3Kind, folder, policy};
 
 const KEY: &str = "inbox/ewr/departures/1.json";
 
@@ -23,6 +23,13 @@ fn set_up(inbox: &Inbox, name: &str, secrets: &Path) -> Result<Output> {
         };
         std::fs::write(secrets.join(format!("{prefix}{user}_s3")), secret)?;
     }
+    for user in ["reader", "jfk", "ewr"] {
+        let policy = match user {
+            "reader" => policy::reader(name)?,
+            producer => policy::producer(name, producer)?,
+        };
+        std::fs::write(secrets.join(format!("{user}.json")), policy)?;
+    }
     let home = std::env::var("HOME").unwrap_or_default();
     let path = std::env::var("PATH").unwrap_or_default();
     Ok(Command::new("bash")
@@ -32,8 +39,8 @@ fn set_up(inbox: &Inbox, name: &str, secrets: &Path) -> Result<Output> {
         .env("ENDPOINT", &inbox.endpoint)
         .env("BUCKET", name)
         .env("ROOT", &root.access_key)
-        .env("READER", "reader")
-        .env("PRODUCERS", "jfk ewr")
+        .env("USERS", "reader jfk ewr")
+        .env("POLICIES", secrets)
         .env("PREFIX", "set-up-")
         .env("SECRETS", secrets)
         .output()?)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
+use crate::pool::Pool;
 use crate::table::Name;
 
 /// One at a time makes, changes or retires a table. Held until the transaction ends.
@@ -113,6 +114,48 @@ pub(crate) async fn columns(
             .fetch_all(connection)
             .await?,
     )
+}
+
+/// A column as a person reads of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Described {
+    pub(crate) name: String,
+    /// As `format_type` writes it.
+    pub(crate) ty: String,
+    pub(crate) description: Option<String>,
+}
+
+/// The columns of a job's table in their order, with what they are said to be; none where it has no table. As many as
+/// Postgres allows is the most that there can be.
+///
+/// # Errors
+/// When Postgres is away.
+pub(crate) async fn described(
+    pool: &Pool,
+    producer: &str,
+    job: &str,
+) -> Result<Vec<Described>, sqlx::Error> {
+    sqlx::query(
+        "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), col_description(c.oid, a.attnum)
+         FROM nightdrop.job j
+         JOIN pg_namespace n ON n.nspname = j.table_schema
+         JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = j.table_name
+         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+         WHERE j.producer = $1 AND j.job = $2 ORDER BY a.attnum",
+    )
+    .bind(producer)
+    .bind(job)
+    .fetch_all(pool)
+    .await?
+    .iter()
+    .map(|row| {
+        Ok(Described {
+            name: row.try_get(0)?,
+            ty: row.try_get(1)?,
+            description: row.try_get(2)?,
+        })
+    })
+    .collect()
 }
 
 /// A table's columns, which nobody changes from here to the transaction's end; rows can still be read

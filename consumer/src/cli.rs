@@ -1,29 +1,48 @@
 //! What a person types, and what the process answers with.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use nightdrop_runtime::cli::Common;
 use nightdrop_runtime::exit::{Code, guard};
-use nightdrop_runtime::{config, shutdown, telemetry};
+use nightdrop_runtime::pages::Pages;
+use nightdrop_runtime::{config, service, shutdown, telemetry, trace};
 use nightdrop_schema::{Job, Producer};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::consumer::Consumer;
+use crate::ledger::now::Now;
 use crate::remedy::Remedy;
-use crate::{explain, health, ledger, migrate, once, parked, retire, run, status};
+use crate::rights::Rights;
+use crate::{check, doctor, explain, http, ledger, migrate, once, parked, retire, run, status};
 
 /// Loads result files from a bucket into a reporting Postgres, each exactly once.
 #[derive(Debug, Parser)]
-#[command(name = "nightdrop-consumer", version)]
+#[command(
+    name = "nightdrop-consumer",
+    version,
+    after_help = "The keys of the configuration file are at the end of --help, and in docs/configuration.md.",
+    after_long_help = crate::config::help()
+)]
 pub struct Cli {
     #[command(flatten)]
     common: Common,
     #[command(subcommand)]
-    verb: Verb,
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Verb(Verb),
+    #[command(flatten)]
+    Rights(Rights),
+    #[command(flatten)]
+    Pages(Pages),
 }
 
 #[derive(Debug, Subcommand)]
@@ -44,6 +63,12 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Whether all is on time: exit code 0 if so, 1 if a job is late or failing or files are parked or held, 2 if it can't be told
+    Check {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// What is not in the reports, parked or held: look at it, try it again, give it up
     #[command(subcommand)]
     Parked(parked::Verb),
@@ -51,6 +76,12 @@ enum Verb {
     Explain {
         /// What to look for
         what: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prove that bucket and Postgres work, and that the consumer may do no more than it must
+    Doctor {
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -72,6 +103,23 @@ pub fn main() -> ExitCode {
 fn program() -> Code {
     let cli: Cli = nightdrop_runtime::cli::parse();
     telemetry::init(cli.common.log_format, cli.common.verbose);
+    let wanted = match &cli.command {
+        Command::Verb(verb) => verb,
+        Command::Pages(pages) => {
+            return match pages.run::<Cli>() {
+                Ok(()) => Code::Ok,
+                Err(error) => fail(Code::CantCreate, &format!("can't write: {error}")),
+            };
+        }
+        Command::Rights(rights) => {
+            return match on_paper(&cli.common, rights) {
+                Ok(()) => Code::Ok,
+                Err((code, sentence)) => fail(code, &sentence),
+            };
+        }
+    };
+    // Outlives the runtime: the last spans are sent at its end.
+    let _traces = trace::start("nightdrop-consumer", ledger::verdict::VERSION);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -80,15 +128,21 @@ fn program() -> Code {
         Err(error) => return fail(Code::Software, &format!("no threads to run on: {error}")),
     };
     let code = runtime.block_on(async {
-        match start(&cli) {
-            Ok(consumer) => verb(&cli.verb, Arc::new(consumer)).await,
+        match start(&cli.common, wanted) {
+            Ok(consumer) => verb(wanted, Arc::new(consumer)).await,
             Err(failure) => Err(failure),
         }
     });
+    let code = match (wanted, code) {
+        // Monitoring knows three answers.
+        (Verb::Check { .. }, Err((Code::Usage, sentence))) => Err((Code::Usage, sentence)),
+        (Verb::Check { .. }, Err((_, sentence))) => Err((Code::CannotTell, sentence)),
+        (_, code) => code,
+    };
     // A thread that still reads a file that nobody wants any more must not keep the process.
     runtime.shutdown_background();
     match code {
-        Ok(()) => Code::Ok,
+        Ok(code) => code,
         Err((code, sentence)) => fail(code, &sentence),
     }
 }
@@ -98,18 +152,34 @@ fn fail(code: Code, sentence: &str) -> Code {
     code
 }
 
-fn start(cli: &Cli) -> Result<Consumer, Failure> {
-    let path = cli
-        .common
+fn load(common: &Common) -> Result<(&Path, Config), Failure> {
+    let path = common
         .config()
         .map_err(|error| (Code::Usage, error.to_string()))?;
-    let config: Config = config::load(path).map_err(|error| (Code::Config, error.to_string()))?;
-    let stop = match cli.verb {
+    let config = config::load(path).map_err(|error| (Code::Config, error.to_string()))?;
+    Ok((path, config))
+}
+
+/// Prints what the configuration says, and asks nobody.
+fn on_paper(common: &Common, rights: &Rights) -> Result<(), Failure> {
+    let (path, config) = load(common)?;
+    let page = rights
+        .page(&config)
+        .map_err(|error| (Code::Config, format!("{}: {error}", path.display())))?;
+    say(&page);
+    Ok(())
+}
+
+fn start(common: &Common, verb: &Verb) -> Result<Consumer, Failure> {
+    let (path, config) = load(common)?;
+    let stop = match verb {
         Verb::Run | Verb::Once => shutdown::on_signal(),
         Verb::Migrate { .. }
         | Verb::Status { .. }
+        | Verb::Check { .. }
         | Verb::Parked(_)
         | Verb::Explain { .. }
+        | Verb::Doctor { .. }
         | Verb::Retire { .. } => CancellationToken::new(),
     };
     Consumer::new(config, stop)
@@ -118,22 +188,40 @@ fn start(cli: &Cli) -> Result<Consumer, Failure> {
 
 type Failure = (Code, String);
 
-async fn verb(verb: &Verb, consumer: Arc<Consumer>) -> Result<(), Failure> {
+/// A page for people, or JSON; the worst of it is the exit code.
+async fn examine(consumer: &Consumer, json: bool) -> Code {
+    let findings = doctor::doctor(consumer).await;
+    if json {
+        // Plain data: there is nothing in it that JSON could not say.
+        say(&(serde_json::to_string_pretty(&findings).unwrap_or_default() + "\n"));
+    } else {
+        say(&format!("{findings}\n"));
+    }
+    findings.code()
+}
+
+async fn verb(verb: &Verb, consumer: Arc<Consumer>) -> Result<Code, Failure> {
     let ended = match verb {
-        Verb::Run => return run_and_answer(consumer).await,
+        Verb::Run => return run_and_answer(consumer).await.map(|()| Code::Ok),
+        Verb::Check { json } => return is_all_on_time(&consumer, *json).await,
         Verb::Once => once::once(&consumer)
             .await
             .map(|tally| status::tally(&tally) + "\n"),
         Verb::Migrate { print } => migrations(&consumer, *print).await,
         Verb::Status { json } => look(&consumer, *json).await,
-        Verb::Parked(verb) => return about_parked(verb, &consumer).await,
+        Verb::Parked(verb) => {
+            return about_parked(verb, &consumer).await.map(|()| Code::Ok);
+        }
         Verb::Explain { what, json } => find(&consumer, what, *json).await,
-        Verb::Retire { producer, job } => return end_life(&consumer, producer, job).await,
+        Verb::Doctor { json } => return Ok(examine(&consumer, *json).await),
+        Verb::Retire { producer, job } => {
+            return end_life(&consumer, producer, job).await.map(|()| Code::Ok);
+        }
     };
     match ended {
         Ok(page) => {
             say(&page);
-            Ok(())
+            Ok(Code::Ok)
         }
         Err(error) => Err(failure(&consumer, &error).await),
     }
@@ -191,7 +279,29 @@ async fn look(consumer: &Consumer, json: bool) -> Result<String, once::Error> {
         // A summary is plain data: there is nothing in it that JSON could not say.
         return Ok(serde_json::to_string_pretty(&summary).unwrap_or_default() + "\n");
     }
-    Ok(status::render(&summary, chrono::Utc::now()))
+    let stand = Now::read(consumer.pool(), false)
+        .await
+        .map_err(migrate::Error::Unavailable)?;
+    Ok(status::render(&summary, &stand, chrono::Utc::now()))
+}
+
+/// What is wrong, and the code that says whether something is.
+async fn is_all_on_time(consumer: &Consumer, json: bool) -> Result<Code, Failure> {
+    let checked = match check::check(consumer).await {
+        Ok(checked) => checked,
+        Err(error) => return Err(failure(consumer, &error.into()).await),
+    };
+    say(&if json {
+        // Plain data, too.
+        serde_json::to_string_pretty(&checked).unwrap_or_default() + "\n"
+    } else {
+        checked.page()
+    });
+    Ok(match checked.verdict {
+        check::Verdict::Fine => Code::Ok,
+        check::Verdict::Wrong => Code::Wrong,
+        check::Verdict::CannotTell => Code::CannotTell,
+    })
 }
 
 /// Where something is, as a page, or as JSON.
@@ -233,16 +343,19 @@ async fn end_life(consumer: &Consumer, producer: &Producer, job: &Job) -> Result
 /// The lanes, with health checks answered beside them from before the first look at Postgres.
 async fn run_and_answer(consumer: Arc<Consumer>) -> Result<(), Failure> {
     let listen = consumer.config.http.listen;
-    let listener = health::bind(listen).await.map_err(|error| {
+    let listener = http::bind(listen).await.map_err(|error| {
         (
             Code::Config,
             format!("[http] listen = \"{listen}\": {error}; name another address"),
         )
     })?;
     let done = CancellationToken::new();
-    let answers = tokio::spawn(health::serve(listener, Arc::clone(&consumer), done.clone()));
+    let answers = tokio::spawn(http::serve(listener, Arc::clone(&consumer), done.clone()));
+    let told = tokio::spawn(service::tell(consumer.stop.clone(), done.clone()));
     let result = run::run(consumer).await;
     done.cancel();
+    // It has nothing to wait for but what was just cancelled.
+    let _ = told.await;
     // Open connections of a probe don't keep the process.
     answers.abort();
     match result {
@@ -256,14 +369,18 @@ async fn failure(consumer: &Consumer, error: &once::Error) -> Failure {
     match error.postgres() {
         Some(source) => (
             of_postgres(source),
-            format!("Postgres at {}", consumer.database.cause(source).await),
+            format!(
+                "Postgres at {}{}",
+                consumer.database.cause(source).await,
+                advice(source)
+            ),
         ),
         None => (code(error), error.to_string()),
     }
 }
 
 /// What is refused by name is another matter than a server that is away.
-fn of_postgres(error: &sqlx::Error) -> Code {
+pub(crate) fn of_postgres(error: &sqlx::Error) -> Code {
     let code = error
         .as_database_error()
         .and_then(sqlx::error::DatabaseError::code)
@@ -272,6 +389,16 @@ fn of_postgres(error: &sqlx::Error) -> Code {
         "28000" | "28P01" => Code::NoPerm,
         "3D000" => Code::Config,
         _ => Code::Unavailable,
+    }
+}
+
+/// What to do about it, behind what it said.
+fn advice(error: &sqlx::Error) -> &'static str {
+    match (of_postgres(error), error) {
+        (Code::NoPerm, _) => "; mend the role in [postgres] url, or what its password names",
+        (Code::Config, _) => "; make the database, or mend [postgres] url",
+        (_, sqlx::Error::Database(_)) => "",
+        _ => "; see that it runs, and that [postgres] url is right",
     }
 }
 

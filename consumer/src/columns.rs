@@ -1,5 +1,7 @@
 //! Text in columns, as a terminal shows it.
 
+use chrono::{DateTime, Utc};
+
 /// Lines of cells, each column as wide as its widest cell; those that `is_number` names stand to the right.
 /// Nothing follows the last cell of a line.
 pub(crate) fn align<const N: usize>(
@@ -26,6 +28,11 @@ pub(crate) fn align<const N: usize>(
     text
 }
 
+/// An instant as people read it.
+pub(crate) fn at(instant: DateTime<Utc>) -> String {
+    instant.format("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
 /// A number of bytes as people say it.
 pub(crate) fn size(bytes: i64) -> String {
     const UNITS: [(i64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
@@ -38,11 +45,17 @@ pub(crate) fn size(bytes: i64) -> String {
     format!("{bytes} B")
 }
 
-/// Text from outside on one line of a terminal: control characters are shown, not sent.
+/// Text from outside on one line: nothing in it steers a terminal, or turns round what is written after it.
 pub(crate) fn line(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if steers(c) { ' ' } else { c })
         .collect()
+}
+
+/// Control characters, what breaks a line, and what has a say in the direction of writing or isn't seen at all.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
 #[cfg(test)]
@@ -79,5 +92,6 @@ mod tests {
     #[test]
     fn nothing_from_outside_steers_the_terminal() {
         assert_eq!(line("a\u{1b}[31m\nb"), "a [31m b");
+        assert_eq!(line("a\u{202E}b\u{2066}c\u{2028}d"), "a b c d");
     }
 }

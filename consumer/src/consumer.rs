@@ -12,7 +12,8 @@ use crate::destinations::Destinations;
 use crate::fetch::{Fetch, READERS, STORED_KIB};
 use crate::lane::company::Company;
 use crate::ledger::taken::Taken;
-use crate::ledger::verdict::Tally;
+use crate::ledger::verdict::{Decided, Tally};
+use crate::metrics::{Counts, Metrics};
 use crate::park::Room;
 use crate::pool::Pool;
 use crate::release::Rounds;
@@ -37,7 +38,9 @@ pub struct Consumer {
     /// Its name in the ledger.
     pub worker: String,
     /// What is known of bucket and Postgres: what health checks answer, and whether they may be asked.
-    pub servers: Servers,
+    pub servers: Arc<Servers>,
+    /// What Prometheus is shown.
+    pub metrics: Metrics,
     /// Says when to stop.
     pub stop: CancellationToken,
     /// What is known of report tables, to be asked again at the first doubt.
@@ -78,7 +81,11 @@ impl Consumer {
     /// When the configuration can't work.
     pub fn new(config: Config, stop: CancellationToken) -> Result<Self, Error> {
         let settings = config.bucket.settings().map_err(Error::Bucket)?;
-        let bucket = Bucket::open(settings).map_err(|error| Error::Bucket(error.to_string()))?;
+        let servers = Arc::new(Servers::new(&config.breaker, chrono::Utc::now()));
+        let metrics = Metrics::new(Arc::clone(&servers));
+        let bucket = Bucket::open(settings)
+            .map_err(|error| Error::Bucket(error.to_string()))?
+            .observed(Arc::<Counts>::clone(metrics.counts()));
         let worker = database::worker_name();
         let database = Database::open(&config.postgres, &worker)?;
         let fetch = Fetch {
@@ -90,13 +97,14 @@ impl Consumer {
             whole: WHOLE,
             decoding: Arc::new(Semaphore::new(decoders())),
         };
-        let servers = Servers::new(&config.breaker, chrono::Utc::now());
         Ok(Self {
+            company: Company::new(config.load.batch_files),
             config,
             bucket,
             database,
             worker,
             servers,
+            metrics,
             stop,
             destinations: Destinations::default(),
             rounds: Rounds::default(),
@@ -105,7 +113,6 @@ impl Consumer {
             arrivals: Notify::new(),
             decisions: Notify::new(),
             streams: Notify::new(),
-            company: Company::default(),
             owed: Mutex::default(),
             tally: Mutex::default(),
         })
@@ -125,7 +132,9 @@ impl Consumer {
     }
 
     /// Counts what became of files, tells of it, and has their objects deleted.
-    pub fn count(&self, tally: Tally) -> Tally {
+    pub fn count(&self, decided: &[Decided]) -> Tally {
+        self.metrics.counts().decided(decided);
+        let tally = Tally::of(decided);
         *self.tally.lock().unwrap_or_else(PoisonError::into_inner) += tally;
         if tally.loaded > 0 {
             tracing::info!(results = tally.loaded, rows = tally.rows, "loaded");

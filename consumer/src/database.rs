@@ -10,6 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection};
 
 use crate::config;
+use crate::nodelay;
 use crate::pool::{self, Pool};
 use crate::sqlstate;
 
@@ -73,6 +74,9 @@ impl Database {
             .idle_timeout(Duration::from_mins(5))
             .after_connect(|connection, _| {
                 Box::pin(async move {
+                    if let Err(error) = nodelay::everywhere() {
+                        tracing::debug!(%error, "Postgres is asked with Nagle's delays");
+                    }
                     sqlx::query(SESSION)
                         .bind(format!("{}s", pool::STATEMENT_SECONDS))
                         .execute(connection)

@@ -4,13 +4,14 @@
 use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
+use nightdrop_runtime::trace::Parent;
 use nightdrop_schema::copy::{self, Rows};
 use nightdrop_schema::{Caps, Compression, Data, Envelope, Failure, Header, Kind, Reader, Value};
 use sha2::{Digest, Sha256};
 
 use crate::ledger::claim::File;
 use crate::ledger::reason::{Cause, Reason};
-use crate::ledger::verdict::Content;
+use crate::ledger::verdict::{Content, Said};
 use crate::remedy::Remedy;
 use crate::table;
 
@@ -43,6 +44,8 @@ pub trait Sink {
 pub struct Decoded {
     /// What the ledger keeps of it.
     pub content: Content,
+    /// What a result says of itself, but for its parameters: nothing looks at them beyond what the ledger keeps.
+    pub header: Option<Header>,
     /// What it says, if it carries no rows.
     pub note: Option<Reason>,
 }
@@ -105,29 +108,48 @@ fn read(
         read: inflated,
         hash: Sha256::new(),
     };
-    let mut reader = Reader::new(&mut hashed, caps.clone());
+    let mut reader = Reader::with_buffer(&mut hashed, caps.clone(), buffer(file));
     let (envelope, data) = reader.open().map_err(|error| bad(&error))?;
     envelope.agrees(&file.key).map_err(|error| bad(&error))?;
-    let (header, note) = match data {
-        Data::Result(header) => {
+    let (said, header, note) = match data {
+        Data::Result(mut header) => {
+            let said = Said::by(&header);
+            header.parameters = None;
             sink.head(&envelope, &header)?;
             rows(file, &envelope, &header, &mut reader, sink)?;
-            (Some(header), None)
+            (Some(said), Some(header), None)
         }
         Data::Probe => (
             None,
+            None,
             Some(Reason::new(Cause::Probe, "a canary: it was seen")),
         ),
-        Data::Failed(failure) => (None, Some(failed(&failure))),
+        Data::Failed(failure) => (None, None, Some(failed(&failure))),
     };
     let summary = reader.finish().map_err(|error| bad(&error))?;
     let content = Content {
         as_of: envelope.time,
         hash: hashed.hash.finalize().into(),
         rows: summary.rows,
-        header,
+        said,
+        trace: envelope.traceparent.as_deref().and_then(Parent::parse),
     };
-    Ok(Decoded { content, note })
+    Ok(Decoded {
+        content,
+        header,
+        note,
+    })
+}
+
+/// As large a buffer as the file may need, and no larger: most files are small.
+fn buffer(file: &File) -> usize {
+    let times = match file.key.compression() {
+        Compression::None => 1,
+        Compression::Gzip | Compression::Zstd => 8,
+    };
+    usize::try_from(file.size.saturating_mul(times).saturating_add(1))
+        .unwrap_or(usize::MAX)
+        .clamp(4 * 1024, 256 * 1024)
 }
 
 fn rows<R: Read>(

@@ -1,6 +1,7 @@
 //! Deletes from the bucket what a fresh read of the ledger says is safe, in bulk, for as long as it takes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 
 use futures::future::try_join_all;
 use nightdrop_bucket::Error as BucketError;
@@ -12,6 +13,7 @@ use crate::ledger::deletion::{confirm, decided, postpone};
 use crate::pool::limited;
 use crate::remedy::Remedy;
 use crate::sqlstate;
+use crate::traces;
 
 /// Objects at once.
 const LIMIT: i64 = 2000;
@@ -55,6 +57,7 @@ pub async fn pass(consumer: &Consumer) -> Result<usize, Error> {
     // Two sightings of one key are one object: MinIO has no proper answer for a key that is named twice.
     let keys: BTreeSet<&Key> = objects.iter().map(|object| &object.key).collect();
     let keys: Vec<Key> = keys.into_iter().cloned().collect();
+    let begun = SystemTime::now();
     let requests: Vec<_> = keys
         .chunks(REQUEST)
         .map(|keys| consumer.bucket.delete(keys))
@@ -67,7 +70,10 @@ pub async fn pass(consumer: &Consumer) -> Result<usize, Error> {
         match answers.get(&object.key) {
             // Never: every key that was asked for has its answer. What has none is deleted next time.
             None => {}
-            Some(Ok(())) => gone.push(object.id),
+            Some(Ok(())) => {
+                traces::deleted(object, begun);
+                gone.push(object.id);
+            }
             Some(Err(error)) => {
                 tracing::warn!(key = %object.key, %error, "loaded, but not deleted yet: it is tried again");
                 refused.push(object.id);
@@ -80,6 +86,9 @@ pub async fn pass(consumer: &Consumer) -> Result<usize, Error> {
     }
     failpoint("delete: confirmed");
     limited(transaction.commit()).await?;
+    let counts = consumer.metrics.counts();
+    counts.deleted.inc_by(gone.len() as u64);
+    counts.not_deleted.inc_by(refused.len() as u64);
     failpoint("delete: committed");
     Ok(objects.len())
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use nightdrop_schema::{Header, Job, Mode, Producer};
+use nightdrop_schema::{Column, Header, Job, Mode, Producer};
 
 use crate::consumer::Consumer;
 use crate::destination::{self, Destination};
@@ -45,7 +45,7 @@ impl Destinations {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(whose, (header.clone(), destination.clone()));
+            .insert(whose, (undescribed(header), destination.clone()));
         Ok(destination)
     }
 
@@ -55,6 +55,22 @@ impl Destinations {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&(producer.clone(), job.clone()));
+    }
+}
+
+/// What is compared of a header: descriptions may be long, and are kept for as long as the process runs.
+fn undescribed(header: &Header) -> Header {
+    let columns = header.columns.iter().map(|column| Column {
+        name: column.name.clone(),
+        ty: column.ty,
+        description: None,
+        nullable: column.nullable,
+    });
+    Header {
+        mode: header.mode.clone(),
+        columns: columns.collect(),
+        parameters: None,
+        next_by: header.next_by,
     }
 }
 

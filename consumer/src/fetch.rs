@@ -2,11 +2,11 @@
 //! before comes out of Postgres instead.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use nightdrop_bucket::{Bucket, Error as BucketError, Fault};
-use nightdrop_schema::Caps;
+use nightdrop_schema::{Caps, Compression};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::decode::{self, Decoded, Whole};
@@ -19,6 +19,7 @@ use crate::load::Ready;
 use crate::pool::Pool;
 use crate::remedy::Remedy;
 use crate::sqlstate;
+use crate::traces;
 
 /// How long a file that the bucket won't give waits before it is asked for again.
 pub const HELD_FOR: Duration = Duration::from_hours(1);
@@ -89,6 +90,12 @@ pub struct Fetch {
 /// What a batch inflates of one file, in bytes: a few KiB can become gigabytes, and many files are read at once.
 const INFLATED: u64 = 4 * 1024 * 1024;
 
+/// Up to so many stored bytes a file is decoded where it arrives: a thread of its own costs more than that.
+const TINY: u64 = 64 * 1024;
+
+/// The same for compressed ones, each of which may inflate to all that a batch inflates.
+const TINY_COMPRESSED: u64 = 4 * 1024;
+
 /// The longest row that a batch reads, in bytes.
 const ROW: usize = 1024 * 1024;
 
@@ -105,6 +112,7 @@ impl Fetch {
     /// Fetches and decodes one file.
     pub async fn run(&self, file: File) -> Fetched {
         let _permit = self.room_for(file.size).await;
+        let begun = SystemTime::now();
         let stored = match self.stored(&file).await {
             Ok(stored) => stored,
             Err(Error::Bucket(error)) => {
@@ -116,29 +124,43 @@ impl Fetch {
             Err(error @ Error::Kept(_)) => return Fetched::Away(file.id, error),
         };
         failpoint("file: fetched");
-        // Never closed.
-        let _decoding = self.decoding.acquire().await;
+        let length = stored.len() as u64;
         let limit = self.whole;
         let caps = Caps {
             file: self.caps.file.min(INFLATED),
             row: self.caps.row.min(ROW),
             ..self.caps.clone()
         };
-        let decoded = tokio::task::spawn_blocking(move || {
+        let tiny = match file.key.compression() {
+            Compression::None => TINY,
+            Compression::Gzip | Compression::Zstd => TINY_COMPRESSED,
+        };
+        let decode = move || {
             let mut whole = Whole {
                 limit,
                 ..Whole::default()
             };
             let decoded = decode::decode(&file, &stored[..], &caps, &mut whole);
             (file, stored, whole.rows, decoded)
-        });
-        let decoded = decoded.await;
+        };
+        let (file, stored, rows, mut decoded) = if length <= tiny {
+            decode()
+        } else {
+            // Never closed.
+            let _decoding = self.decoding.acquire().await;
+            match tokio::task::spawn_blocking(decode).await {
+                Ok(done) => done,
+                // A panic is a bug of ours; the file must not vanish with it.
+                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            }
+        };
         failpoint("file: decoded");
-        match decoded {
-            Ok((file, stored, rows, decoded)) => sort(file, stored, rows, decoded),
-            // A panic is a bug of ours; the file must not vanish with it.
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        if let Ok(decoded) = &mut decoded {
+            let trace = &mut decoded.content.trace;
+            let span = traces::fetched(&file, trace.as_ref(), begun);
+            *trace = trace.take().or_else(|| span.parent());
         }
+        sort(file, stored, rows, decoded)
     }
 
     async fn stored(&self, file: &File) -> Result<Bytes, Error> {
@@ -161,11 +183,13 @@ fn sort(
         Ok(Decoded {
             content,
             note: Some(note),
+            ..
         }) => Fetched::Note(Box::new(Verdict::noted(file.id, content, note))),
         Ok(Decoded {
             content,
+            header,
             note: None,
-        }) => match content.header.clone() {
+        }) => match header {
             Some(header) => Fetched::Ready(Box::new(Ready {
                 file,
                 content,
@@ -217,10 +241,14 @@ pub fn unread(file: i64, error: BucketError) -> Result<Verdict, BucketError> {
                 "another object was put under this key before this one was loaded",
             ),
         )),
-        (_, Remedy::Hold) => Ok(Verdict {
-            retry_in: Some(HELD_FOR),
-            ..Verdict::because(file, Reason::new(Cause::Unreadable, error.to_string()))
-        }),
+        (_, Remedy::Hold) => {
+            tracing::warn!(file, %error, "can't be read: held in the bucket, and tried again in an hour");
+            let reason = Reason::new(Cause::Unreadable, error.said());
+            Ok(Verdict {
+                retry_in: Some(HELD_FOR),
+                ..Verdict::because(file, reason)
+            })
+        }
         _ => Err(error),
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::consumer::Consumer;
+use crate::ledger::breaker;
 use crate::ledger::prune::{Mark, Pruned, prune};
 
 /// So many old rows are looked at in one statement.
@@ -18,12 +19,15 @@ pub const PAUSE: Duration = Duration::from_millis(200);
 /// From the end of a sweep to the beginning of the next.
 pub const SWEEP: Duration = Duration::from_hours(1);
 
-/// Looks at the next old rows after `mark`, and removes those that nothing rests on. Gives where to go on;
-/// none at the end.
+/// Looks at the next old rows after `mark`, and removes those that nothing rests on; before the first of them, what is
+/// known of hosts that are no more. Gives where to go on; none at the end.
 ///
 /// # Errors
 /// When Postgres refuses or is away: nothing is removed then.
 pub async fn pass(consumer: &Consumer, mark: Option<Mark>) -> Result<Option<Mark>, sqlx::Error> {
+    if mark.is_none() {
+        breaker::forget(consumer.pool()).await?;
+    }
     let Pruned { removed, next } =
         prune(consumer.pool(), consumer.config.keep.history, mark, LIMIT).await?;
     if removed > 0 {

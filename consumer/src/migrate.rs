@@ -45,6 +45,15 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/0007_quotas.sql"),
     ),
     (8, "ended", include_str!("../../migrations/0008_ended.sql")),
+    (9, "told", include_str!("../../migrations/0009_told.sql")),
+    (10, "trace", include_str!("../../migrations/0010_trace.sql")),
+    (11, "shape", include_str!("../../migrations/0011_shape.sql")),
+    (
+        12,
+        "parameters",
+        include_str!("../../migrations/0012_parameters.sql"),
+    ),
+    (13, "came", include_str!("../../migrations/0013_came.sql")),
 ];
 
 /// Why the tables are not as they should be.

@@ -1,6 +1,8 @@
 //! Keeps what will never load: its bytes as they were stored, and the sentence that says why. What is
 //! too large to keep stays in the bucket, held.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use nightdrop_bucket::{Bucket, Error as BucketError};
@@ -13,7 +15,7 @@ use crate::ledger::claim::File;
 use crate::ledger::parked::{PART, beyond, keep, keep_all};
 use crate::ledger::reason::{Cause, Reason};
 use crate::ledger::state::State;
-use crate::ledger::verdict::{self, Tally, Verdict};
+use crate::ledger::verdict::{self, Decided, Verdict};
 use crate::pool::{Pool, limited};
 use crate::remedy::Remedy;
 use crate::sqlstate;
@@ -58,7 +60,7 @@ pub struct Room {
     pub quota: u64,
 }
 
-/// Writes verdicts that need no bytes, or whose bytes are at hand, in one commit, and counts them.
+/// Writes verdicts that need no bytes, or whose bytes are at hand, in one commit, and gives them.
 ///
 /// # Errors
 /// When Postgres refuses or is away: none of them is written then.
@@ -68,7 +70,7 @@ pub async fn decide(
     mut verdicts: Vec<Verdict>,
     bad: Vec<(i64, Reason, Bytes)>,
     room: Room,
-) -> Result<Tally, Error> {
+) -> Result<Vec<Decided>, Error> {
     let mut transaction = pool.begin().await?;
     let ids: Vec<i64> = verdicts
         .iter()
@@ -97,11 +99,11 @@ pub async fn decide(
     }
     limited(keep_all(&mut transaction, &kept)).await?;
     failpoint("park: bytes kept");
-    limited(verdict::write(&mut transaction, token, &verdicts)).await?;
+    let decided = limited(verdict::write(&mut transaction, token, &verdicts)).await?;
     failpoint("park: verdicts written");
     limited(transaction.commit()).await?;
     failpoint("park: committed");
-    Ok(Tally::of(&verdicts))
+    Ok(decided)
 }
 
 /// Parks a file whose bytes are not at hand: it is read from the bucket once more, part by part; or
@@ -117,7 +119,7 @@ pub async fn park(
     file: &File,
     reason: Reason,
     room: Room,
-) -> Result<Tally, Error> {
+) -> Result<Vec<Decided>, Error> {
     if file.kept {
         // What would hold another file parks this one: there is nothing of it in the bucket.
         let parked = Verdict {
@@ -143,7 +145,7 @@ pub async fn park(
         .await?
         .is_empty()
     {
-        return Ok(Tally::default());
+        return Ok(Vec::new());
     }
     let beyond = limited(beyond(&mut transaction, &[file.id], room.quota)).await?;
     if let Some(taken) = beyond.get(&file.id) {
@@ -162,14 +164,14 @@ pub async fn park(
     };
     failpoint("park: bytes kept");
     let verdicts = [verdict];
-    limited(verdict::write(&mut transaction, token, &verdicts)).await?;
+    let decided = limited(verdict::write(&mut transaction, token, &verdicts)).await?;
     failpoint("park: verdicts written");
     limited(transaction.commit()).await?;
     failpoint("park: committed");
-    Ok(Tally::of(&verdicts))
+    Ok(decided)
 }
 
-/// It stays in the bucket until a person has looked.
+/// It stays in the bucket until a person has looked, unless it is over by itself.
 fn too_large(file: i64, reason: &Reason, size: u64) -> Verdict {
     let sentence = format!(
         "{}; its {size} bytes are too many to park: it stays in the bucket",
@@ -177,17 +179,30 @@ fn too_large(file: i64, reason: &Reason, size: u64) -> Verdict {
     );
     Verdict {
         state: State::Held,
+        retry_in: over_in(reason),
         ..Verdict::because(file, Reason::new(reason.cause, sentence))
     }
 }
 
-/// It stays in the bucket until there is room; then it is looked at again.
+/// It stays in the bucket until there is room, or until it is over by itself; then it is looked at again.
 fn no_room(file: i64, reason: &Reason, taken: i64, room: Room) -> Verdict {
     let sentence = format!(
         "{}; it can't be parked, for {taken} of the {} bytes that [quota] parked gives its producer are taken: retry or drop some of what is parked",
         reason.sentence, room.quota
     );
-    Verdict::because(file, Reason::new(Cause::QuotaParked, sentence))
+    Verdict {
+        retry_in: over_in(reason),
+        ..Verdict::because(file, Reason::new(Cause::QuotaParked, sentence))
+    }
+}
+
+/// When what would be loaded by itself, if it were parked, is tried again where it lies. An unknown type is asked
+/// for each hour: only what is parked is found by the versions that have judged it.
+fn over_in(reason: &Reason) -> Option<Duration> {
+    if reason.cause == Cause::UnknownVersion {
+        return Some(HELD_FOR);
+    }
+    reason.over_in
 }
 
 async fn copy_bytes(

@@ -149,7 +149,11 @@ async fn look(
     recorded.held.iter().for_each(|(key, why)| alarm(key, why));
     cursor.tell_of_strange(&recorded.left_out_strange, room);
     if recorded.new > 0 {
+        consumer.company.changed();
         consumer.arrivals.notify_waiters();
+        if page.objects.iter().any(|object| object.size > above) {
+            consumer.streams.notify_waiters();
+        }
     }
     cursor.listing.shown.extend(recorded.shown);
     let learned = Learned {

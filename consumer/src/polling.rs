@@ -22,6 +22,7 @@ pub(crate) async fn prepare(consumer: &Consumer) -> Result<bool, migrate::Error>
     loop {
         let ready = async {
             migrate::at_start(consumer.pool(), consumer.config.postgres.migrate).await?;
+            expect(consumer).await?;
             ledger::breaker::all(consumer.pool())
                 .await
                 .map_err(migrate::Error::Unavailable)
@@ -56,6 +57,20 @@ pub(crate) async fn prepare(consumer: &Consumer) -> Result<bool, migrate::Error>
             return Ok(false);
         }
     }
+}
+
+/// Has everybody know what `[[expect]]` says.
+pub(crate) async fn expect(consumer: &Consumer) -> Result<(), migrate::Error> {
+    let gone = ledger::expectation::write(consumer.pool(), &consumer.config.expected)
+        .await
+        .map_err(migrate::Error::Unavailable)?;
+    if !gone.is_empty() {
+        tracing::warn!(
+            jobs = gone.join(", "),
+            "expected no longer: [[expect]] doesn't name them"
+        );
+    }
+    Ok(())
 }
 
 fn heard(consumer: &Consumer, server: Server, answer: Answer) {

@@ -48,6 +48,7 @@ pub async fn release(consumer: &Consumer) -> Result<u64, sqlx::Error> {
     }
     if released > 0 {
         tracing::info!(files = released, "parked or held before, tried again");
+        consumer.company.changed();
         consumer.arrivals.notify_waiters();
         consumer.streams.notify_waiters();
     }

@@ -8,6 +8,7 @@ use nightdrop_schema::{Job, Producer};
 use sqlx::{AssertSqlSafe, PgTransaction};
 
 use crate::catalog;
+use crate::columns;
 use crate::ledger::life::{self, Backlog, Life};
 use crate::pool::{Pool, limited};
 use crate::remedy::Remedy;
@@ -99,6 +100,7 @@ async fn steps(
     job: &Job,
 ) -> Result<Table, Error> {
     run(transaction, LOADS).await?;
+    life::forget_failures(transaction, producer, job).await?;
     let Some(Life { name, .. }) = life::find(transaction, producer, job).await? else {
         return Ok(Table::None(life::last(transaction, producer, job).await?));
     };
@@ -154,7 +156,7 @@ async fn steps(
 fn kept(producer: &Producer, job: &Job, now: DateTime<Utc>) -> String {
     format!(
         "Results of the job {job} of {producer} up to {}, kept when it was retired. Nightdrop writes here no more.",
-        now.format("%Y-%m-%d %H:%M:%SZ")
+        columns::at(now)
     )
 }
 
@@ -182,7 +184,7 @@ impl fmt::Display for Retired {
             Table::None(Some((name, since))) => writeln!(
                 f,
                 "{producer}/{job} is retired already, since {}; what was loaded before is in {name}",
-                since.format("%Y-%m-%d %H:%M:%SZ")
+                columns::at(*since)
             )?,
             Table::Kept { was, is } => writeln!(
                 f,
@@ -210,6 +212,12 @@ impl fmt::Display for Retired {
                 "\n{} parked, {} held: `nightdrop-consumer parked retry --producer {producer} --job {job}` has them loaded by what is settled then",
                 backlog.parked, backlog.held
             )?;
+            if let Table::Shared(name) = table {
+                write!(
+                    f,
+                    "; a `replace` among them takes the place of rows that stay in {name}, though these be newer: look at each first (`parked list`)"
+                )?;
+            }
         }
         Ok(())
     }
@@ -246,6 +254,8 @@ mod tests {
         its next result settles table, mode and key anew; 2 wait, and the oldest will be it
         3 parked, 0 held: `nightdrop-consumer parked retry --producer jfk --job departures` has them loaded by what is settled then
         ");
+        let shared = retired(Table::Shared(name.clone()), backlog);
+        insta::assert_snapshot!(shared.lines().last().unwrap(), @"3 parked, 0 held: `nightdrop-consumer parked retry --producer jfk --job departures` has them loaded by what is settled then; a `replace` among them takes the place of rows that stay in jfk.departures, though these be newer: look at each first (`parked list`)");
         insta::assert_snapshot!(retired(Table::Shared(name), Backlog::default()), @r#"
         jfk/departures is retired: jfk.departures is not its own and stays as it is, with the rows of jfk; if they are to go: DELETE FROM "jfk"."departures" WHERE _producer = 'jfk'
         its next result settles table, mode and key anew

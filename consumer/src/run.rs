@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::time::sleep;
 
 use crate::backoff::Backoff;
 use crate::consumer::Consumer;
-use crate::lane::size::Size;
 use crate::polling::{polls, prepare};
 use crate::remedy::Remedy;
 use crate::servers::Server;
-use crate::{delete, keep, lane, migrate};
+use crate::{alarm, delete, keep, lane, migrate};
+
+/// Batches at once: one is loaded, the next is fetched, the one after that is claimed.
+pub(crate) const BATCHES: usize = 3;
 
 /// Large files at once.
 const STREAMS: usize = 2;
@@ -31,15 +34,17 @@ pub async fn run(consumer: Arc<Consumer>) -> Result<(), migrate::Error> {
         return Ok(());
     }
     tracing::info!(worker = consumer.worker, bucket = %consumer.bucket, "at work");
-    let streams = futures::future::join_all((0..STREAMS).map(|_| streams(&consumer)));
+    let batches = join_all((0..BATCHES).map(|_| batches(&consumer)));
+    let streams = join_all((0..STREAMS).map(|_| streams(&consumer)));
     tokio::join!(
         Box::pin(polls(&consumer)),
-        Box::pin(batches(&consumer)),
+        batches,
         streams,
         Box::pin(suspects(&consumer)),
         watches(&consumer),
         deletions(&consumer),
-        forgetting(&consumer)
+        forgetting(&consumer),
+        Box::pin(alarm::run(&consumer))
     );
     // What could not be given back earlier, if Postgres is there.
     if let Err(error) = lane::pay_at_last(&consumer).await {
@@ -75,14 +80,13 @@ pub(crate) fn after(remedy: Remedy, backoff: &mut Backoff) -> Duration {
 
 async fn batches(consumer: &Consumer) {
     let mut backoff = Backoff::default();
-    let mut size = Size::new(consumer.config.load.batch_files.get());
     while both_are_there(consumer).await {
         let arrivals = consumer.arrivals.notified();
         let done = async {
             lane::pay_debts(consumer).await?;
-            lane::batch::pass(consumer, &mut size).await
+            lane::batch::pass(consumer).await
         };
-        if !next(consumer, done.await, &mut backoff, arrivals).await {
+        if !next(consumer, "batch", done.await, &mut backoff, arrivals).await {
             return;
         }
     }
@@ -100,18 +104,12 @@ async fn watches(consumer: &Consumer) {
 async fn streams(consumer: &Consumer) {
     let mut backoff = Backoff::default();
     while both_are_there(consumer).await {
-        let (new, large) = (consumer.arrivals.notified(), consumer.streams.notified());
-        let arrivals = async {
-            tokio::select! {
-                () = new => {}
-                () = large => {}
-            }
-        };
+        let arrivals = consumer.streams.notified();
         let done = async {
             lane::pay_debts(consumer).await?;
             lane::stream::pass(consumer, STREAMS).await
         };
-        if !next(consumer, done.await, &mut backoff, arrivals).await {
+        if !next(consumer, "stream", done.await, &mut backoff, arrivals).await {
             return;
         }
     }
@@ -126,7 +124,7 @@ async fn suspects(consumer: &Consumer) {
             lane::pay_debts(consumer).await?;
             lane::suspect::pass(consumer).await
         };
-        if !next(consumer, done.await, &mut backoff, arrivals).await {
+        if !next(consumer, "suspect", done.await, &mut backoff, arrivals).await {
             return;
         }
     }
@@ -135,6 +133,7 @@ async fn suspects(consumer: &Consumer) {
 /// Waits for what comes after a claim: at once the next if it came to anything, else for arrivals.
 async fn next(
     consumer: &Consumer,
+    lane: &'static str,
     done: Result<lane::Progress, lane::Error>,
     backoff: &mut Backoff,
     arrivals: impl Future<Output = ()>,
@@ -163,6 +162,7 @@ async fn next(
         Err(error) => {
             // Whether it is everybody's matter the polling lane finds out: one object that the bucket fails
             // to give is not.
+            consumer.metrics.counts().failed(lane);
             consumer.servers.doubt.notify_one();
             if error.remedy() == Remedy::Halt && !error.is_about_the_bucket() {
                 consumer

@@ -2,6 +2,7 @@
 //! asked at all. Only the lane that polls finds out; the others ask nothing while one of the two is away.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, watch};
@@ -26,6 +27,13 @@ impl Server {
             Self::Postgres => "postgres",
         }
     }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Bucket => Self::Postgres,
+            Self::Postgres => Self::Bucket,
+        }
+    }
 }
 
 /// What came of asking a server something that concerns everybody.
@@ -48,6 +56,17 @@ pub enum Next {
     OnTrial(Server),
     /// Nothing, before that.
     NotBefore(DateTime<Utc>),
+}
+
+/// How a server stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Which one.
+    pub server: Server,
+    /// Nothing is wrong with it.
+    pub usable: bool,
+    /// Its breaker.
+    pub state: State,
 }
 
 /// What is known of both.
@@ -80,6 +99,8 @@ struct Known {
     breaker: Breaker,
     /// What is wrong, as a person reads it; none if nothing is.
     wrong: Option<String>,
+    /// When it last answered well, or could be asked again: while the other is away, nobody asks it.
+    well_at: DateTime<Utc>,
     /// What the ledger last heard of it.
     written: Option<(State, DateTime<Utc>)>,
 }
@@ -90,6 +111,7 @@ impl Servers {
         let unknown = || Known {
             breaker: Breaker::closed(now),
             wrong: Some("not asked yet".to_owned()),
+            well_at: now,
             written: None,
         };
         Self {
@@ -112,7 +134,10 @@ impl Servers {
         let mut both = self.known();
         let known = both.of(server);
         let (result, error) = match answer {
-            Answer::Well => (Ok(()), None),
+            Answer::Well => {
+                known.well_at = now;
+                (Ok(()), None)
+            }
             // An answer all the same.
             Answer::Refused(error) => (Ok(()), Some(error)),
             Answer::Away(error) => (Err(error.clone()), Some(error)),
@@ -125,6 +150,7 @@ impl Servers {
             (Some(_), None) if well => {
                 tracing::info!("{name} can be used");
                 known.wrong = None;
+                both.of(server.other()).well_at = now;
             }
             // One good answer is not enough.
             (_, None) => {}
@@ -135,8 +161,9 @@ impl Servers {
                 known.wrong = Some(error);
             }
         }
-        if let State::Open(until) = known.breaker.state
-            && known.breaker.state != before.state
+        let after = both.of(server).breaker.state;
+        if let State::Open(until) = after
+            && after != before.state
         {
             tracing::error!("{name} is left alone until {}", until.format("%H:%M:%SZ"));
         }
@@ -179,17 +206,31 @@ impl Servers {
         let _ = self.free.subscribe().wait_for(|free| *free).await;
     }
 
-    /// Whether both can be used, else a line for each that can't.
+    /// Whether both can be used, and have said so within `patience`, else a line for each that can't. That one is not
+    /// heard of says nothing while something is wrong with the other: it isn't asked then.
     ///
     /// # Errors
     /// The lines.
-    pub fn ready(&self) -> Result<(), String> {
+    pub fn ready(&self, now: DateTime<Utc>, patience: Duration) -> Result<(), String> {
         let mut both = self.known();
         let lines: Vec<String> = [Server::Bucket, Server::Postgres]
             .into_iter()
             .filter_map(|server| {
-                let Known { breaker, wrong, .. } = both.of(server);
-                let error = wrong.as_ref()?;
+                let asked = both.of(server.other()).wrong.is_none();
+                let Known {
+                    breaker,
+                    wrong,
+                    well_at,
+                    ..
+                } = both.of(server);
+                let silent = (now - *well_at).to_std().unwrap_or_default();
+                let silence = (asked && silent > patience).then(|| {
+                    format!(
+                        "no answer for {} min: this consumer hangs",
+                        silent.as_secs() / 60
+                    )
+                });
+                let error = wrong.clone().or(silence)?;
                 let next = match breaker.state {
                     State::Closed(_) => String::new(),
                     State::Open(until) => {
@@ -205,6 +246,19 @@ impl Servers {
         } else {
             Err(lines.concat())
         }
+    }
+
+    /// How both stand.
+    pub fn standing(&self) -> [Standing; 2] {
+        let mut both = self.known();
+        [Server::Bucket, Server::Postgres].map(|server| {
+            let known = both.of(server);
+            Standing {
+                server,
+                usable: known.wrong.is_none(),
+                state: known.breaker.state,
+            }
+        })
     }
 
     /// Goes on with what was known of a server before a restart.
@@ -250,7 +304,6 @@ impl Servers {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
-    use std::time::Duration;
 
     use super::*;
 
@@ -270,20 +323,35 @@ mod tests {
         servers
     }
 
+    fn ready(servers: &Servers) -> Result<(), String> {
+        servers.ready(at(63), Duration::from_mins(5))
+    }
+
+    #[test]
+    fn a_polling_lane_that_hangs_is_told_of() {
+        let servers = servers();
+        assert_eq!(servers.ready(at(300), Duration::from_mins(5)), Ok(()));
+        servers.heard(Server::Postgres, Answer::Well, at(200));
+        assert_eq!(
+            servers.ready(at(301), Duration::from_mins(5)),
+            Err("bucket: no answer for 5 min: this consumer hangs\n".into())
+        );
+    }
+
     #[tokio::test]
     async fn a_server_that_is_away_is_left_alone_tried_and_used_again() {
         let servers = servers();
-        assert_eq!(servers.ready(), Ok(()));
+        assert_eq!(ready(&servers), Ok(()));
         servers.free().await;
         let away = || Answer::Away("no connection".into());
         servers.heard(Server::Bucket, away(), at(1));
-        assert_eq!(servers.ready(), Err("bucket: no connection\n".into()));
+        assert_eq!(ready(&servers), Err("bucket: no connection\n".into()));
         assert_eq!(servers.asking(at(1)), Next::Freely);
         assert_eq!(servers.news(), []);
 
         servers.heard(Server::Bucket, away(), at(2));
         assert_eq!(
-            servers.ready(),
+            ready(&servers),
             Err("bucket: no connection; asked again at 00:01:02Z\n".into())
         );
         assert_eq!(servers.asking(at(3)), Next::NotBefore(at(62)));
@@ -296,14 +364,46 @@ mod tests {
         assert_eq!(servers.asking(at(62)), Next::OnTrial(Server::Bucket));
         servers.heard(Server::Bucket, Answer::Well, at(62));
         assert_eq!(
-            servers.ready(),
+            ready(&servers),
             Err("bucket: no connection; it is being tried again\n".into())
         );
         servers.heard(Server::Bucket, Answer::Well, at(63));
-        assert_eq!(servers.ready(), Ok(()));
+        assert_eq!(ready(&servers), Ok(()));
         assert_eq!(servers.asking(at(63)), Next::Freely);
         assert_eq!(servers.news()[0].1.state, State::Closed(0));
         servers.free().await;
+    }
+
+    #[test]
+    fn while_one_is_away_the_other_is_not_asked_and_so_not_missed() {
+        for (server, other) in [
+            (Server::Bucket, Server::Postgres),
+            (Server::Postgres, Server::Bucket),
+        ] {
+            let servers = servers();
+            let ready = |second| servers.ready(at(second), Duration::from_mins(5));
+            for second in [1, 2] {
+                servers.heard(server, Answer::Away("no connection".into()), at(second));
+            }
+            let asked_again = "; asked again at 00:01:02Z\n";
+            assert_eq!(
+                ready(600),
+                Err(format!("{}: no connection{asked_again}", server.as_str()))
+            );
+            for second in [600, 601] {
+                assert_eq!(servers.asking(at(second)), Next::OnTrial(server));
+                servers.heard(server, Answer::Well, at(second));
+            }
+            assert_eq!(ready(602), Ok(()));
+            servers.heard(server, Answer::Well, at(900));
+            assert_eq!(
+                ready(902),
+                Err(format!(
+                    "{}: no answer for 5 min: this consumer hangs\n",
+                    other.as_str()
+                ))
+            );
+        }
     }
 
     #[test]
@@ -316,7 +416,7 @@ mod tests {
                 at(second),
             );
         }
-        assert_eq!(servers.ready(), Err("postgres: no right\n".into()));
+        assert_eq!(ready(&servers), Err("postgres: no right\n".into()));
         assert_eq!(servers.asking(at(5)), Next::Freely);
     }
 
@@ -340,12 +440,12 @@ mod tests {
         let mut breaker = Breaker::closed(at(0));
         breaker.error = Some("no connection".into());
         servers.adopt(Server::Bucket, breaker.clone());
-        assert_eq!(servers.ready(), Ok(()));
+        assert_eq!(ready(&servers), Ok(()));
         breaker.state = State::Open(at(60));
         servers.adopt(Server::Bucket, breaker);
         assert_eq!(servers.asking(at(1)), Next::NotBefore(at(60)));
         assert_eq!(
-            servers.ready(),
+            ready(&servers),
             Err("bucket: no connection; asked again at 00:01:00Z\n".into())
         );
     }

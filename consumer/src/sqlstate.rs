@@ -27,6 +27,11 @@ pub fn is_locked_out(error: &sqlx::Error) -> bool {
     code_of(error).as_deref() == Some("55P03")
 }
 
+/// Whether a statement was ended from outside: it took too long, or a person ended it.
+pub fn is_cancelled(error: &sqlx::Error) -> bool {
+    code_of(error).as_deref() == Some("57014")
+}
+
 /// Whether Postgres is away or lets nobody in, whatever is asked of it.
 pub fn is_away(error: &sqlx::Error) -> bool {
     match error {
@@ -41,6 +46,19 @@ pub fn is_away(error: &sqlx::Error) -> bool {
             false
         }
         _ => true,
+    }
+}
+
+/// Whether another load was first, of this consumer or another: the next look at the ledger tells what to do.
+pub fn is_a_clash(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(database) => {
+            database.constraint() == Some(LOADED_ONCE)
+                || database.code().is_some_and(|code| code.starts_with("40"))
+        }
+        // A file that was ours, and is another's by now.
+        sqlx::Error::RowNotFound => true,
+        _ => false,
     }
 }
 
@@ -64,6 +82,9 @@ pub fn sentence(error: &sqlx::Error) -> String {
             None => database.message().to_owned(),
         },
         sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::PoolTimedOut => {
+            "Postgres is away, or all connections to it are busy".to_owned()
+        }
         other => other.to_string(),
     }
 }

@@ -7,16 +7,26 @@ use chrono::{DateTime, Utc};
 
 use crate::columns;
 use crate::ledger::breaker::Kept;
+use crate::ledger::now::Now;
 use crate::ledger::summary::{JobSummary, Summary};
 use crate::ledger::verdict::Tally;
+use crate::trouble::{Kind, NOBODY};
 
-/// The summary as a page of text.
-pub fn render(summary: &Summary, now: DateTime<Utc>) -> String {
+/// The summary, and how the jobs stand, as a page of text.
+pub fn render(summary: &Summary, stand: &Now, now: DateTime<Utc>) -> String {
     let mut text = String::new();
     if summary.jobs.is_empty() {
         text.push_str("nothing has come yet\n");
     } else {
         table(&mut text, summary, now);
+    }
+    // What is parked or held has lines of its own.
+    let wrong = stand.troubles().into_iter();
+    for trouble in wrong.filter(|trouble| matches!(trouble.kind, Kind::Late | Kind::Failing)) {
+        let _ = write!(text, "\n{trouble}");
+    }
+    if stand.consumers == 0 {
+        let _ = writeln!(text, "\n{NOBODY}");
     }
     for job in summary.jobs.iter().filter(|job| job.paused.is_some()) {
         let error = job.paused.as_deref().unwrap_or_default();
@@ -74,14 +84,13 @@ fn breaker(kept: &Kept, now: DateTime<Utc>) -> String {
         "postgres" => "Postgres",
         _ => "the bucket",
     };
-    let time = |instant: &DateTime<Utc>| instant.format("%Y-%m-%d %H:%M:%SZ").to_string();
-    let since = time(since);
+    let since = columns::at(*since);
     match (state.as_str(), ask_at) {
         ("open", Some(at)) => {
             let will_be = if *at < now { "was to be" } else { "will be" };
             format!(
-                "{server} is left alone by {host}, since {since}; it {will_be} asked again at {}: {error}",
-                time(at)
+                "{server} is away for {host}, since {since}; it {will_be} asked again at {}: {error}",
+                columns::at(*at)
             )
         }
         ("half_open", _) => {
@@ -110,16 +119,10 @@ fn table(text: &mut String, summary: &Summary, now: DateTime<Utc>) {
 }
 
 fn line(job: &JobSummary, now: DateTime<Utc>) -> [String; 9] {
-    let time = |instant: Option<DateTime<Utc>>| {
-        instant.map_or_else(
-            || "never".to_owned(),
-            |instant| instant.format("%Y-%m-%d %H:%M:%SZ").to_string(),
-        )
-    };
     [
         format!("{}/{}", job.producer, job.job),
         job.table.clone().unwrap_or_else(|| "none yet".to_owned()),
-        time(job.as_of),
+        job.as_of.map_or_else(|| "never".to_owned(), columns::at),
         job.loaded_at
             .map_or_else(|| "never".to_owned(), |instant| ago(instant, now)),
         job.loaded.to_string(),
@@ -243,7 +246,8 @@ mod tests {
                 since: at("2012-12-01T03:00:00Z"),
             }),
         };
-        insta::assert_snapshot!(render(&summary, at("2013-01-31T05:01:00Z")));
+        let mut stand = crate::ledger::now::tests::at("2013-01-31T05:01:00Z", Vec::new());
+        insta::assert_snapshot!(render(&summary, &stand, at("2013-01-31T05:01:00Z")));
         let nothing = Summary {
             jobs: Vec::new(),
             to_delete: 0,
@@ -251,9 +255,10 @@ mod tests {
             troubles: Vec::new(),
             overdue: None,
         };
+        stand.consumers = 0;
         assert_eq!(
-            render(&nothing, at("2013-01-31T05:01:00Z")),
-            "nothing has come yet\n"
+            render(&nothing, &stand, at("2013-01-31T05:01:00Z")),
+            format!("nothing has come yet\n\n{NOBODY}\n")
         );
     }
 

@@ -18,7 +18,7 @@ from datetime import date, datetime, time, timezone
 from decimal import Decimal
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 DAY = r"([0-9]{4}|[+-][0-9]{4,7})-[0-9]{2}-[0-9]{2}"
 CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6}0*)?"
@@ -178,14 +178,20 @@ def main():
     given = parser.parse_args()
     # Credentials come from where boto3 looks for them, never from the command line.
     s3 = boto3.client("s3", endpoint_url=given.endpoint)
-    database = sqlite3.connect(f"file:{given.database}?mode=ro", uri=True)
     as_of = datetime.now(timezone.utc)
     try:
+        database = sqlite3.connect(f"file:{given.database}?mode=ro", uri=True)
         key, count = drop(database.execute(given.query), dict(column.rsplit(":", 1) for column in given.column),
                           producer=given.producer, job=given.job, bucket=given.bucket, s3=s3, as_of=as_of,
                           mode=given.mode, primary_key=given.primary_key)
     except Refused as error:
         sys.exit(f"{given.job}: {error}")
+    except sqlite3.Error as error:
+        sys.exit(f"{given.job}: {given.database}: {error}")
+    except ClientError as error:
+        sys.exit(f"{given.job}: the bucket refused the result: {error}")
+    except BotoCoreError as error:
+        sys.exit(f"{given.job}: the bucket did not answer: {error}")
     print(f"{key}: {count} rows")
 
 

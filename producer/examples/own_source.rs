@@ -4,7 +4,7 @@
 //! cargo run --package nightdrop-producer --example own_source -- file:///srv/drop /var/lib/nightdrop/lga
 //! ```
 
-use std::{env, time::Duration};
+use std::{env, process::ExitCode, time::Duration};
 
 use nightdrop_bucket::{Bucket, Settings};
 use nightdrop_producer::{drain, spool::Spool};
@@ -12,7 +12,18 @@ use nightdrop_schema::{Column, Compression, Header, Mode, Timestamptz, Type, Val
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> ExitCode {
+    match drop_runways().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // What, where, and what to do: that is what it displays.
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn drop_runways() -> Result<(), Box<dyn std::error::Error>> {
     let [url, state_dir] = env::args()
         .skip(1)
         .collect::<Vec<_>>()

@@ -10,13 +10,20 @@ use std::{
 
 use indexmap::IndexMap;
 use nightdrop_bucket as bucket;
-use nightdrop_runtime::{config, secret::Secret};
+use nightdrop_runtime::{
+    config::{
+        self,
+        reference::{self, Reference},
+    },
+    secret::Secret,
+};
 use nightdrop_schema::{Compression, Job, Mode, Producer, Type};
 
 use crate::{
     cursor::Cursor,
     interval::Part,
     parameters::Placeholder,
+    schedule::Schedule,
     source::{Query, Source},
     window::Window,
 };
@@ -36,6 +43,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Where results go.
     pub bucket: BucketConfig,
+    /// Where `node_exporter` looks for numbers: absolute, and ends in .prom.
+    pub textfile: Option<PathBuf>,
     /// The jobs, in the file's order.
     pub jobs: IndexMap<Job, JobConfig>,
 }
@@ -68,6 +77,8 @@ pub struct JobConfig {
     pub types: BTreeMap<String, Type>,
     /// How long it may take, connecting included.
     pub timeout: Duration,
+    /// When it is started, and so by when the next result comes.
+    pub schedule: Option<Schedule>,
     /// What the result is to the table.
     pub mode: Mode,
     /// Fewer rows are a failure.
@@ -157,6 +168,16 @@ impl Config {
     }
 }
 
+/// The reference of the file's keys.
+pub fn reference() -> Reference {
+    reference::of::<File>()
+}
+
+/// The same, at the end of `--help`.
+pub(crate) fn help() -> String {
+    format!("The keys of the configuration file:\n{}", reference())
+}
+
 /// What a check needs to name the place of what is wrong.
 struct Check<'a> {
     path: &'a Path,
@@ -176,6 +197,14 @@ impl Check<'_> {
             return Err(self.wrong(
                 "state_dir",
                 "cron and systemd start in folders of their own; write an absolute path",
+            ));
+        }
+        if let Some(path) = &file.metrics.textfile
+            && (!path.is_absolute() || path.extension().is_none_or(|end| end != "prom"))
+        {
+            return Err(self.wrong(
+                "metrics.textfile",
+                "node_exporter reads files that end in .prom; write an absolute path to one in its folder",
             ));
         }
         let bucket = self.bucket(file.bucket)?;
@@ -200,6 +229,7 @@ impl Check<'_> {
         Ok(Config {
             producer: file.producer,
             state_dir: file.state_dir,
+            textfile: file.metrics.textfile,
             bucket,
             jobs,
         })
@@ -258,6 +288,7 @@ impl Check<'_> {
             ));
         };
         let reads = self.reads(job, &table)?;
+        let schedule = self.schedule(job, &table)?;
         let sql = match (table.query, table.query_file) {
             (Some(query), None) => Sql::Text(query),
             // Beside the configuration, wherever the process was started.
@@ -319,6 +350,7 @@ impl Check<'_> {
                 .map(|(column, ty)| (column, ty.0))
                 .collect(),
             timeout: table.timeout,
+            schedule,
             mode,
             min_rows: table.min_rows,
         })

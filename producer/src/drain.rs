@@ -1,17 +1,22 @@
 //! From the spool into the bucket: oldest first, again and again until it worked or time is up.
 //!
-//! An entry that is refused does not block the ones behind it, and none is ever removed but because
-//! the bucket has it.
+//! An entry that is refused does not block the ones behind it, nor does one that gets no answer; and
+//! none is ever removed but because the bucket has it.
+//!
+//! A bucket may hang: it takes a connection and never answers. That costs a pass one long wait and
+//! a short one, however much is in the spool, and a query that is to be asked on time a short one.
 
-use std::time::Duration;
+use std::{collections::VecDeque, mem, time::Duration};
 
 use nightdrop_bucket::{self as bucket, Bucket, Fault};
+use nightdrop_runtime::trace::{self, Kind, Span};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Error,
+    Error, Waiting,
     failpoint::failpoint,
+    input,
     spool::{Entry, Turn},
 };
 
@@ -19,15 +24,274 @@ use crate::{
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-/// What became of the entries of one pass.
+/// How long a server may take to answer a PUT, besides a second for each megabyte.
+#[derive(Debug, Clone, Copy)]
+struct Waits {
+    /// Where nothing is wrong.
+    long: Duration,
+    /// Where the attempt before got no answer, or a query waits: then for all of it.
+    short: Duration,
+}
+
+const WAITS: Waits = Waits {
+    long: bucket::WAIT,
+    short: Duration::from_secs(10),
+};
+
+/// How long the runs of one process go on trying to put. Once nobody answered for so long, what comes after is tried
+/// once: of twenty jobs, the last is not to wait for the patience of all.
+#[derive(Debug)]
+pub struct Patience {
+    put_for: Duration,
+    waits: Waits,
+    /// Nobody answered the last attempt, of whichever job it was.
+    silent: bool,
+}
+
+impl Patience {
+    /// This long, `put_for`, until it was once in vain.
+    pub fn new(put_for: Duration) -> Self {
+        Self {
+            put_for,
+            waits: WAITS,
+            silent: false,
+        }
+    }
+
+    /// The same as [`drain`], for this long.
+    ///
+    /// # Errors
+    /// As of [`drain`].
+    pub(crate) async fn drain(
+        &mut self,
+        turn: &Turn,
+        bucket: &Bucket,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Gone>, Error> {
+        let mut gone = Vec::new();
+        let ended = self
+            .put_all(turn, bucket, self.put_for, stop, &mut gone)
+            .await;
+        if let Err(Error::Bucket { error, .. }) = &ended
+            && may_pass(error.fault())
+        {
+            self.put_for = Duration::ZERO;
+        }
+        ended.map(|()| gone)
+    }
+
+    /// Tries each entry once. What went is in `gone`, however it ends.
+    ///
+    /// # Errors
+    /// As of [`drain`].
+    pub(crate) async fn once(
+        &mut self,
+        turn: &Turn,
+        bucket: &Bucket,
+        stop: &CancellationToken,
+        gone: &mut Vec<Gone>,
+    ) -> Result<(), Error> {
+        self.put_all(turn, bucket, Duration::ZERO, stop, gone).await
+    }
+
+    /// The same before a query: for a short while in all, which an upload may not outlast either, and
+    /// not at all once nobody answered.
+    ///
+    /// # Errors
+    /// As of [`drain`].
+    pub(crate) async fn briefly(
+        &mut self,
+        turn: &Turn,
+        bucket: &Bucket,
+        stop: &CancellationToken,
+        gone: &mut Vec<Gone>,
+    ) -> Result<(), Error> {
+        if self.silent {
+            return Ok(());
+        }
+        let short = self.waits.short;
+        let trying = self.once(turn, bucket, stop, gone);
+        tokio::time::timeout(short, trying)
+            .await
+            .unwrap_or_else(|_| {
+                tracing::warn!(
+                    "{}: results of earlier runs wait on in the spool: the bucket did not take all of them within {short:?}, and the query is not to wait",
+                    turn.job()
+                );
+                Ok(())
+            })
+    }
+
+    async fn put_all(
+        &mut self,
+        turn: &Turn,
+        bucket: &Bucket,
+        put_for: Duration,
+        stop: &CancellationToken,
+        gone: &mut Vec<Gone>,
+    ) -> Result<(), Error> {
+        let deadline = Instant::now() + put_for;
+        // An entry that is gone can't say that the watermark has moved: that is saved first. It is,
+        // unless the disk refused it just now.
+        turn.watermark().settle()?;
+        let mut waiting = turn.entries()?;
+        let mut stayed = Stayed::default();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        for attempt in 0.. {
+            if !put_for.is_zero() {
+                // There is time to find out at leisure.
+                self.silent = false;
+            }
+            let pass = Pass {
+                turn,
+                bucket,
+                attempt,
+                deadline,
+            };
+            let pass = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(Error::StoppedPutting),
+                pass = self.pass(&pass, waiting, gone) => pass?,
+            };
+            stayed.refused.extend(pass.refused);
+            stayed.later = pass.later;
+            let Some((_, error)) = stayed.later.first() else {
+                break;
+            };
+            let wait = rand::random_range(Duration::ZERO..=longest(attempt));
+            if Instant::now() + wait >= deadline {
+                break;
+            }
+            tracing::warn!(
+                "{}: not put yet: {}; again in {:.1} s",
+                turn.job(),
+                error.said(),
+                wait.as_secs_f64()
+            );
+            tokio::select! {
+                () = stop.cancelled() => return Err(Error::StoppedPutting),
+                () = tokio::time::sleep(wait) => {}
+            }
+            waiting = mem::take(&mut stayed.later)
+                .into_iter()
+                .map(|(entry, _)| entry)
+                .collect();
+        }
+        stayed.told()
+    }
+
+    /// Each entry once; but once nobody answered twice in a row, the rest waits too.
+    ///
+    /// The second is the smallest there is: if it was its size or itself that the first got no answer
+    /// for, this one gets one, and all that are smaller go before another like the first is tried.
+    async fn pass(
+        &mut self,
+        pass: &Pass<'_>,
+        waiting: Vec<Entry>,
+        gone: &mut Vec<Gone>,
+    ) -> Result<Stayed, Error> {
+        let mut stayed = Stayed::default();
+        let mut rest = VecDeque::from(waiting);
+        let mut silences = 0;
+        if self.silent {
+            smallest_first(&mut rest);
+        }
+        while let Some(entry) = rest.pop_front() {
+            let wait = if self.silent {
+                self.waits.short
+            } else {
+                self.waits.long
+            };
+            let mut span = span(&entry);
+            let began = Instant::now();
+            let put = pass.bucket.put_within(wait, &entry.key, &entry.path).await;
+            if let Err(error) = &put {
+                span.fail(&error.fault());
+            }
+            drop(span);
+            let silent = put
+                .as_ref()
+                .is_err_and(|error| is_silence(error.fault(), began.elapsed(), self.waits));
+            let again = mem::replace(&mut self.silent, silent) && silent;
+            match put {
+                // A key has the run's id in it: what is there already is this very result, put by an
+                // attempt whose answer was lost, or by a run that died before it could remove it.
+                Ok(put @ (bucket::Put::Created | bucket::Put::AlreadyThere)) => {
+                    failpoint("entry: put");
+                    pass.turn.remove(&entry)?;
+                    failpoint("entry: removed");
+                    // A later attempt finds what the one before it may have put.
+                    let was_there = pass.attempt == 0 && put == bucket::Put::AlreadyThere;
+                    gone.push(Gone { entry, was_there });
+                }
+                Err(error) if silent => {
+                    silences += 1;
+                    let late = silences > 1 && Instant::now() >= pass.deadline;
+                    if again || late {
+                        let rest = rest.drain(..).map(|entry| (entry, error.clone()));
+                        stayed.later.extend(rest);
+                    }
+                    smallest_first(&mut rest);
+                    stayed.later.push((entry, error));
+                }
+                Err(error) if may_pass(error.fault()) => stayed.later.push((entry, error)),
+                Err(error) => stayed.refused.push((entry, error)),
+            }
+        }
+        // Oldest first, if there is another.
+        stayed
+            .later
+            .sort_by(|(one, _), (other, _)| one.key.cmp(&other.key));
+        Ok(stayed)
+    }
+}
+
+/// An entry that is in the bucket.
+pub(crate) struct Gone {
+    pub(crate) entry: Entry,
+    /// Whether it was there before anything was sent.
+    pub(crate) was_there: bool,
+}
+
+/// One attempt at all that waits.
+struct Pass<'a> {
+    turn: &'a Turn,
+    bucket: &'a Bucket,
+    attempt: u32,
+    /// When there should be an end to it.
+    deadline: Instant,
+}
+
+/// The entries that are not in the bucket.
 #[derive(Default)]
-struct Pass {
-    /// In the bucket now.
-    gone: Vec<Entry>,
+struct Stayed {
     /// To be tried again, with what was said last.
     later: Vec<(Entry, bucket::Error)>,
     /// Not to be tried again in this run.
     refused: Vec<(Entry, bucket::Error)>,
+}
+
+impl Stayed {
+    fn told(self) -> Result<(), Error> {
+        let mut stayed = self.refused;
+        stayed.extend(self.later);
+        stayed.sort_by(|(one, _), (other, _)| one.key.cmp(&other.key));
+        let behind = stayed.len().saturating_sub(1);
+        let mut stayed = stayed.into_iter();
+        match stayed.next() {
+            None => Ok(()),
+            Some((entry, error)) => Err(Error::Bucket {
+                error: told(&error, stayed),
+                waiting: Some(Box::new(Waiting {
+                    key: entry.key,
+                    path: entry.path,
+                    behind,
+                })),
+            }),
+        }
+    }
 }
 
 /// Puts what waits in the spool until all of it is in the bucket, `put_for` has passed or `stop` is
@@ -41,81 +305,34 @@ pub async fn drain(
     put_for: Duration,
     stop: &CancellationToken,
 ) -> Result<Vec<Entry>, Error> {
-    let deadline = Instant::now() + put_for;
-    // An entry that is gone can't say that the watermark has moved: that is saved first. It is,
-    // unless the disk refused it just now.
-    turn.watermark().settle()?;
-    let mut waiting = turn.entries()?;
-    let mut done = Pass::default();
-    if waiting.is_empty() {
-        return Ok(done.gone);
-    }
-    for attempt in 0.. {
-        let pass = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Err(Error::StoppedPutting),
-            pass = once(turn, bucket, waiting) => pass?,
-        };
-        done.gone.extend(pass.gone);
-        done.refused.extend(pass.refused);
-        done.later = pass.later;
-        let Some((_, error)) = done.later.first() else {
-            break;
-        };
-        let wait = rand::random_range(Duration::ZERO..=longest(attempt));
-        if Instant::now() + wait >= deadline {
-            break;
-        }
-        tracing::warn!("{error}; again in {:.1} s", wait.as_secs_f64());
-        tokio::select! {
-            () = stop.cancelled() => return Err(Error::StoppedPutting),
-            () = tokio::time::sleep(wait) => {}
-        }
-        waiting = std::mem::take(&mut done.later)
-            .into_iter()
-            .map(|(entry, _)| entry)
-            .collect();
-    }
-    let mut stayed = done.refused;
-    stayed.extend(done.later);
-    stayed.sort_by(|(one, _), (other, _)| one.key.cmp(&other.key));
-    match stayed.into_iter().next() {
-        None => Ok(done.gone),
-        Some((entry, error)) => Err(Error::Bucket {
-            error,
-            waiting: Some(entry.path),
-        }),
-    }
+    let gone = Patience::new(put_for).drain(turn, bucket, stop).await?;
+    Ok(gone.into_iter().map(|gone| gone.entry).collect())
 }
 
-/// Each entry once; but once nobody answers, the rest waits too.
-async fn once(turn: &Turn, bucket: &Bucket, waiting: Vec<Entry>) -> Result<Pass, Error> {
-    let mut pass = Pass::default();
-    for entry in waiting {
-        if let Some((_, error)) = pass.later.last()
-            && error.fault() == Fault::Unreachable
-        {
-            let error = error.clone();
-            pass.later.push((entry, error));
-            continue;
-        }
-        match bucket.put(&entry.key, &entry.path).await {
-            // A key has the run's id in it: what is there already is this very result, put by an
-            // attempt whose answer was lost, or by a run that died before it could remove it.
-            Ok(bucket::Put::Created | bucket::Put::AlreadyThere) => {
-                failpoint("entry: put");
-                turn.remove(&entry)?;
-                failpoint("entry: removed");
-                pass.gone.push(entry);
-            }
-            Err(error) if may_pass(error.fault()) => pass.later.push((entry, error)),
-            Err(error) => {
-                tracing::error!("{} stays in the spool: {error}", entry.path.display());
-                pass.refused.push((entry, error));
-            }
-        }
+/// What is said of the oldest entry says what is wrong with the others, too, but for those of which something else is.
+fn told(
+    oldest: &bucket::Error,
+    others: impl Iterator<Item = (Entry, bucket::Error)>,
+) -> bucket::Error {
+    for (entry, error) in others.filter(|(_, error)| error.said() != oldest.said()) {
+        tracing::warn!("{} stays, too: {}", entry.path.display(), error.said());
     }
-    Ok(pass)
+    // The file that is named beside it has the key's name.
+    oldest.without_key()
+}
+
+/// The PUT's part of the trace that the entry's run began, maybe in another process.
+fn span(entry: &Entry) -> Span {
+    // Only then its beginning is worth to be read.
+    let of = trace::is_on().then(|| input::trace(&entry.path, entry.key.compression()));
+    let mut span = Span::begin("put", Kind::Calls, of.flatten().as_ref());
+    span.set("nightdrop.job", entry.key.job().to_string());
+    span.set("nightdrop.key", entry.key.to_string());
+    span.set(
+        "nightdrop.bytes",
+        i64::try_from(entry.size).unwrap_or(i64::MAX),
+    );
+    span
 }
 
 /// Whether a failure may pass by itself within minutes.
@@ -133,6 +350,20 @@ fn may_pass(fault: Fault) -> bool {
     }
 }
 
+/// Whether it may be that nobody is there: a gateway before a bucket that hangs says so in the end.
+fn is_silence(fault: Fault, took: Duration, waits: Waits) -> bool {
+    match fault {
+        Fault::Unreachable | Fault::TimedOut => true,
+        Fault::Busy => took >= waits.short,
+        _ => false,
+    }
+}
+
+/// Of the same size, the oldest.
+fn smallest_first(entries: &mut VecDeque<Entry>) {
+    entries.make_contiguous().sort_by_key(|entry| entry.size);
+}
+
 /// Full jitter: any wait up to this, so that producers which lost a bucket together do not come
 /// back together.
 fn longest(attempt: u32) -> Duration {
@@ -142,146 +373,4 @@ fn longest(attempt: u32) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use nightdrop_bucket::Settings;
-    use nightdrop_schema::{Compression, Key};
-
-    use super::*;
-    use crate::spool::Spool;
-
-    struct Drop {
-        folder: tempfile::TempDir,
-        turn: Turn,
-        stop: CancellationToken,
-    }
-
-    impl Drop {
-        fn new() -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let spool = Spool::new("jfk".parse().unwrap(), folder.path().join("state"));
-            let turn = spool.lock(&"departures".parse().unwrap()).unwrap();
-            Self {
-                folder,
-                turn,
-                stop: CancellationToken::new(),
-            }
-        }
-
-        fn entry(&self, time: &str, content: &[u8]) -> Entry {
-            let key: Key = format!("inbox/jfk/departures/{time}-{}.json", uuid::Uuid::now_v7())
-                .parse()
-                .unwrap();
-            let mut draft = self.turn.draft(Compression::None).unwrap();
-            draft.write_all(content).unwrap();
-            draft.commit(&key).unwrap()
-        }
-
-        /// Nobody listens on port 1.
-        fn dead_bucket() -> Bucket {
-            Bucket::open(Settings {
-                url: "s3://reports-inbox".parse().unwrap(),
-                endpoint: Some("http://127.0.0.1:1".parse().unwrap()),
-                region: None,
-                imds: false,
-                keys: Some(std::sync::Arc::new(|| {
-                    Ok(bucket::Keys {
-                        access_key: "a".into(),
-                        secret_key: "b".into(),
-                    })
-                })),
-            })
-            .unwrap()
-        }
-
-        fn folder_bucket(&self) -> Bucket {
-            let path = self.folder.path().join("box");
-            std::fs::create_dir_all(&path).unwrap();
-            let url = format!("file://{}", path.display()).parse().unwrap();
-            Bucket::open(Settings {
-                url,
-                endpoint: None,
-                region: None,
-                imds: false,
-                keys: None,
-            })
-            .unwrap()
-        }
-
-        fn dropped(&self, entry: &Entry) -> Option<Vec<u8>> {
-            std::fs::read(self.folder.path().join("box").join(entry.key.to_string())).ok()
-        }
-    }
-
-    #[tokio::test]
-    async fn what_waits_is_put_oldest_first_and_leaves_the_spool() {
-        let drop = Drop::new();
-        let late = drop.entry("20130201T000000Z", b"late");
-        let early = drop.entry("20130101T000000Z", b"early");
-        let gone = drain(
-            &drop.turn,
-            &drop.folder_bucket(),
-            Duration::ZERO,
-            &drop.stop,
-        )
-        .await
-        .unwrap();
-        assert_eq!(gone, [early.clone(), late.clone()]);
-        assert_eq!(drop.turn.entries().unwrap(), []);
-        assert_eq!(drop.dropped(&early).unwrap(), b"early");
-        assert_eq!(drop.dropped(&late).unwrap(), b"late");
-    }
-
-    #[tokio::test]
-    async fn an_entry_that_is_in_the_bucket_already_is_done() {
-        let drop = Drop::new();
-        let entry = drop.entry("20130101T000000Z", b"x");
-        let bucket = drop.folder_bucket();
-        // A run that died between PUT and remove.
-        bucket.put(&entry.key, &entry.path).await.unwrap();
-        let gone = drain(&drop.turn, &bucket, Duration::ZERO, &drop.stop)
-            .await
-            .unwrap();
-        assert_eq!(gone, [entry]);
-        assert_eq!(drop.turn.entries().unwrap(), []);
-    }
-
-    #[tokio::test]
-    async fn a_bucket_that_nobody_answers_for_leaves_all_in_the_spool_and_ends_with_74() {
-        let drop = Drop::new();
-        let entry = drop.entry("20130101T000000Z", b"x");
-        let bucket = Drop::dead_bucket();
-        let error = drain(&drop.turn, &bucket, Duration::from_millis(1), &drop.stop)
-            .await
-            .unwrap_err();
-        assert_eq!(error.code(), nightdrop_runtime::exit::Code::Io);
-        let said = error.to_string();
-        assert!(
-            said.contains(&format!("safe in the spool at {}", entry.path.display())),
-            "{said}"
-        );
-        assert_eq!(drop.turn.entries().unwrap(), [entry]);
-    }
-
-    #[tokio::test]
-    async fn a_stop_ends_the_waiting_and_loses_nothing() {
-        let drop = Drop::new();
-        let entry = drop.entry("20130101T000000Z", b"x");
-        let bucket = Drop::dead_bucket();
-        drop.stop.cancel();
-        let error = drain(&drop.turn, &bucket, Duration::from_hours(1), &drop.stop)
-            .await
-            .unwrap_err();
-        assert!(matches!(error, Error::StoppedPutting));
-        assert_eq!(drop.turn.entries().unwrap(), [entry]);
-    }
-
-    #[test]
-    fn waits_grow_up_to_a_minute() {
-        assert_eq!(longest(0), Duration::from_millis(500));
-        assert_eq!(longest(3), Duration::from_secs(4));
-        assert_eq!(longest(7), LONGEST_WAIT);
-        assert_eq!(longest(u32::MAX), LONGEST_WAIT);
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, io};
 
-use indicatif::HumanCount;
+use chrono::Utc;
 use nightdrop_schema::{Envelope, Job, Key, RunId, Timestamptz, Value, Writer};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::{
     Error,
     config::{Config, JobConfig, Reads},
+    count::counted,
     interval::{Guard, Interval},
     job::{Ask, header, reading},
     progress::Progress,
@@ -70,6 +71,7 @@ struct Begun {
     interval: Option<Interval>,
     guard: Guard,
     others_seen: Option<bool>,
+    next_by: Option<Timestamptz>,
 }
 
 impl Sink for Preview<'_> {
@@ -89,7 +91,7 @@ impl Sink for Preview<'_> {
             envelope.id,
             self.config.bucket.compress,
         )?;
-        let header = header(self.job_config, self.query, opening);
+        let header = header(self.job_config, self.query, opening, Utc::now());
         let writer = Writer::new(io::sink(), &envelope, &header).map_err(Error::written)?;
         self.begun = Some(Begun {
             key,
@@ -100,6 +102,7 @@ impl Sink for Preview<'_> {
             interval: opening.interval.cloned(),
             guard: Guard::new(opening.interval, opening.columns),
             others_seen: opening.others_seen,
+            next_by: header.next_by,
         });
         Ok(())
     }
@@ -145,10 +148,12 @@ impl Begun {
         // Writing to a String can't fail.
         let _ = write!(
             page,
-            "key   {}\nas of {}\nmode  {}\n{}\n{}\n{} rows",
+            "key   {}\nas of {}\nmode  {}\n{}{}\n{}\n{}",
             self.key,
             self.as_of,
             job_config.mode.as_str(),
+            self.next_by
+                .map_or_else(String::new, |by| format!("next  by {by}\n")),
             interval_lines(self.interval.as_ref(), job_config, self.others_seen),
             table::table(
                 vec![
@@ -158,7 +163,7 @@ impl Begun {
                 ],
                 types
             ),
-            HumanCount(rows),
+            counted(rows, "row"),
         );
         if rows < job_config.min_rows {
             let _ = write!(

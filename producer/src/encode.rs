@@ -7,9 +7,13 @@ use std::{
 
 use flate2::write::GzEncoder;
 use nightdrop_schema::Compression;
+use zstd::zstd_safe::CParameter;
 
 /// zstd's own default: a window of 2 MiB, well under the 8 MiB that the message allows.
 const ZSTD_LEVEL: i32 = 3;
+
+/// What zstd's own thread takes at once: a few of these are in memory, and zstd's default would be 8 MiB.
+const ZSTD_JOB: u32 = 1 << 20;
 
 /// A file that is being written, compressed as its key will say.
 pub(crate) struct Encoder(Kind);
@@ -30,6 +34,9 @@ impl Encoder {
                 let mut encoder = zstd::Encoder::new(file, ZSTD_LEVEL)?;
                 // A bit that flips on the way is then found by whoever inflates.
                 encoder.include_checksum(true)?;
+                // Compressing takes as long as all else does: the next rows are read meanwhile.
+                encoder.multithread(1)?;
+                encoder.set_parameter(CParameter::JobSize(ZSTD_JOB))?;
                 Kind::Zstd(encoder)
             }
         }))

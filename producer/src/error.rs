@@ -6,7 +6,7 @@ use nightdrop_bucket as bucket;
 use nightdrop_runtime::{cli::NoConfig, exit::Code};
 use nightdrop_schema as schema;
 
-use crate::{config, source, spool, watermark};
+use crate::{config, count::counted, source, spool, watermark};
 
 /// Why a verb did not do what it was asked. The text says what, where, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,7 @@ pub enum Error {
     #[error("{0}")]
     Key(#[from] schema::KeyError),
     /// Fewer rows than the job must have.
-    #[error("the result has {rows} rows, and min_rows = {min_rows}; nothing was dropped")]
+    #[error("the result has {}, and min_rows = {min_rows}; nothing was dropped", counted(*rows, "row"))]
     TooFewRows {
         /// The rows that there were.
         rows: u64,
@@ -79,16 +79,19 @@ pub enum Error {
         /// The `producer` of the configuration.
         ours: schema::Producer,
     },
+    /// The bucket is none that policies are about.
+    #[error(transparent)]
+    Policy(#[from] bucket::policy::Error),
     /// The state folder can't be used.
     #[error(transparent)]
     Spool(#[from] spool::Error),
     /// The bucket can't be opened, or did not take what is in the spool.
-    #[error("{error}{}", waits(waiting.as_ref()))]
+    #[error("{error}{}", waiting.as_ref().map_or_else(String::new, |waiting| waiting.sentence()))]
     Bucket {
-        /// What the bucket, or the way to it, said.
+        /// What the bucket, or the way to it, said of the oldest result that was not put.
         error: bucket::Error,
-        /// Where what was not put waits.
-        waiting: Option<PathBuf>,
+        /// What was not put.
+        waiting: Option<Box<Waiting>>,
     },
     /// The disk did not take a result.
     #[error("the spool did not take the result: {0}; check state_dir: its room, its rights")]
@@ -103,13 +106,33 @@ pub enum Error {
     Print(std::io::Error),
 }
 
-fn waits(path: Option<&PathBuf>) -> String {
-    path.map_or_else(String::new, |path| {
-        format!(
-            "; the result is safe in the spool at {}, and the next run or `drain` puts it",
-            path.display()
-        )
-    })
+/// What a bucket did not take.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The oldest result's key.
+    pub key: schema::Key,
+    /// Where it waits.
+    pub path: PathBuf,
+    /// The results of the same job that wait behind it.
+    pub behind: usize,
+}
+
+impl Waiting {
+    fn sentence(&self) -> String {
+        let Self { path, behind, .. } = self;
+        let path = path.display();
+        match behind {
+            0 => format!(
+                "; the result is safe in the spool at {path}, and the next run or `drain` puts it"
+            ),
+            1 => format!(
+                "; the result is safe in the spool at {path}, so is one more, and the next run or `drain` puts them"
+            ),
+            more => format!(
+                "; the result is safe in the spool at {path}, so are {more} more, and the next run or `drain` puts them"
+            ),
+        }
+    }
 }
 
 impl Error {
@@ -120,7 +143,7 @@ impl Error {
                 Code::Usage
             }
             Self::Watermark(error) => error.code(),
-            Self::Config(_) => Code::Config,
+            Self::Config(_) | Self::Policy(_) => Code::Config,
             Self::Source(error) => error.code(),
             Self::Message(_)
             | Self::Key(_)
@@ -129,6 +152,7 @@ impl Error {
             | Self::OtherProducer { .. } => Code::Data,
             Self::Disk(_) => Code::CantCreate,
             Self::Spool(error) => error.code(),
+            Self::Bucket { error, .. } if error.is_of_settings() => Code::Config,
             Self::Bucket { error, .. } => match error.fault() {
                 bucket::Fault::Unauthenticated | bucket::Fault::Forbidden => Code::NoPerm,
                 bucket::Fault::Settings | bucket::Fault::NoBucket => Code::Config,

@@ -3,9 +3,11 @@
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
+    path::Path,
 };
 
 use flate2::bufread::MultiGzDecoder;
+use nightdrop_runtime::trace::Parent;
 use nightdrop_schema::{Caps, Compression, Data, Envelope, Reader, RowSink, Summary, Value};
 
 use crate::Error;
@@ -30,6 +32,18 @@ pub(crate) fn open(name: &str) -> Result<Box<dyn Read>, Error> {
         source,
     })?;
     Ok(Box::new(file))
+}
+
+/// The trace that a message belongs to, from its beginning; none if it says nothing of one, or can't be read.
+pub(crate) fn trace(path: &Path, compression: Compression) -> Option<Parent> {
+    let stored = BufReader::new(File::open(path).ok()?);
+    let inflated: Box<dyn Read> = match compression {
+        Compression::None => Box::new(stored),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(stored)),
+        Compression::Zstd => Box::new(zstd::Decoder::with_buffer(stored).ok()?),
+    };
+    let (envelope, _) = Reader::new(inflated, Caps::default()).open().ok()?;
+    Parent::parse(envelope.traceparent.as_deref()?)
 }
 
 /// Reads a message to its end, and so finds whatever is wrong with it. Says how it was compressed.

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, HumanCount};
+use chrono::{DateTime, Utc};
+use indicatif::HumanBytes;
 use nightdrop_bucket::Bucket;
+use nightdrop_runtime::trace::{Kind, Parent, Span};
 use nightdrop_schema::{Bound, Compression, Header, Job, Mode, RunId, Timestamptz, Value};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -11,8 +13,9 @@ use uuid::Uuid;
 use crate::{
     Error,
     config::{Config, JobConfig, Reads},
+    count::counted,
     cursor::Since,
-    drain::drain,
+    drain::Patience,
     interval::{Guard, Interval, Part},
     outgoing::Outgoing,
     parameters,
@@ -53,7 +56,8 @@ impl std::fmt::Display for Report {
             earlier,
             took,
         } = self;
-        write!(f, "{} rows × {columns} columns", HumanCount(*rows))?;
+        let columns = counted(*columns as u64, "column");
+        write!(f, "{} × {columns}", counted(*rows, "row"))?;
         if let Some(interval) = interval {
             write!(f, " in {interval}")?;
         }
@@ -142,37 +146,73 @@ pub async fn run(
     job_config: &JobConfig,
     ask: &Ask,
     bucket: &Bucket,
+    patience: &mut Patience,
     stop: &CancellationToken,
 ) -> Result<Vec<Report>, Error> {
     let slots = ask.slots(job, &job_config.reads)?;
     let turn = Spool::new(config.producer.clone(), &config.state_dir).lock(job)?;
     let mut progress = Progress::new(job.as_str());
-    let mut earlier = put_earlier(&turn, bucket, stop).await?;
+    let mut gone = Vec::new();
+    // A bucket that is down must not keep the query from being asked on time.
+    let ended = patience.briefly(&turn, bucket, stop, &mut gone).await;
+    left_for_later(&turn, ended)?;
+    let mut earlier = gone.len();
 
     let last = slots.len() - 1;
     let mut reports = Vec::new();
     for (index, slot) in slots.into_iter().enumerate() {
-        let asked = ask_source(config, job_config, slot, ask, &turn, &mut progress, stop).await;
+        let mut span = Span::begin("run", Kind::Root, None);
+        span.set("nightdrop.producer", config.producer.to_string());
+        span.set("nightdrop.job", job.to_string());
+        let to = To {
+            turn: &turn,
+            trace: span.parent(),
+        };
+        let asked = ask_source(config, job_config, slot, ask, &to, &mut progress, stop).await;
         let mut report = match asked {
             Ok(report) => report,
             Err(error) => {
+                // A backfill is looked at by who asked for it.
+                if ask.range.is_none()
+                    && let Err(why) = turn.tell(&error)
+                {
+                    tracing::warn!("nobody is told that the run failed: {why}");
+                }
+                failed(&mut span, &error);
                 // The slots before it are whole; the first thing that went wrong is what is said.
-                let _ = drain(&turn, bucket, config.bucket.put_for, stop).await;
+                let _ = patience.drain(&turn, bucket, stop).await;
                 return Err(error);
             }
         };
         progress.say("putting it into the bucket");
         let gone = if index == last {
-            drain(&turn, bucket, config.bucket.put_for, stop)
-                .await?
+            patience
+                .drain(&turn, bucket, stop)
+                .await
+                .inspect_err(|error| failed(&mut span, error))?
                 .len()
         } else {
-            put_earlier(&turn, bucket, stop).await?
+            let mut gone = Vec::new();
+            let ended = patience.once(&turn, bucket, stop, &mut gone).await;
+            left_for_later(&turn, ended)?;
+            gone.len()
         };
         report.earlier = std::mem::take(&mut earlier) + gone.saturating_sub(1);
         reports.push(report);
     }
     Ok(reports)
+}
+
+/// A trace hears how it ended, and nothing of what the source said.
+fn failed(span: &mut Span, error: &Error) {
+    let code = error.code() as u8;
+    span.fail(&format_args!("exit code {code}; the log says why"));
+}
+
+/// Where a result goes, and the trace that it belongs to.
+struct To<'a> {
+    turn: &'a Turn,
+    trace: Option<Parent>,
 }
 
 /// From the source into the spool.
@@ -181,14 +221,16 @@ async fn ask_source(
     job_config: &JobConfig,
     slot: Option<Slot>,
     ask: &Ask,
-    turn: &Turn,
+    to: &To<'_>,
     progress: &mut Progress,
     stop: &CancellationToken,
 ) -> Result<Report, Error> {
-    let started = Instant::now();
-    let (query, moves) = reading(job_config, slot, ask, turn.watermark())?;
+    let (started, begun_at) = (Instant::now(), Utc::now());
+    let mut span = Span::begin("query", Kind::Calls, to.trace.as_ref());
+    span.set("nightdrop.job", to.turn.job().to_string());
+    let (query, moves) = reading(job_config, slot, ask, to.turn.watermark())?;
     let mut sink = ToSpool {
-        turn,
+        to,
         query: &query,
         config: job_config,
         run: moves
@@ -196,9 +238,11 @@ async fn ask_source(
             .map_or_else(|| RunId::from(Uuid::now_v7()), Step::run_id),
         compression: config.bucket.compress,
         progress,
+        begun_at,
         begun: None,
     };
-    job_config.source.run(&query, &mut sink, stop).await?;
+    let asked = job_config.source.run(&query, &mut sink, stop).await;
+    asked.inspect_err(|error| failed(&mut span, error))?;
     let Begun {
         outgoing,
         columns,
@@ -207,6 +251,7 @@ async fn ask_source(
         ..
     } = sink.whole()?;
     let rows = outgoing.rows();
+    span.set("nightdrop.rows", i64::try_from(rows).unwrap_or(i64::MAX));
     let to = match &interval {
         Some(Interval {
             to: Bound::Timestamptz(to),
@@ -226,17 +271,17 @@ async fn ask_source(
     })
 }
 
-/// A bucket that is down must not keep the query from being asked on time: each entry is tried once.
-async fn put_earlier(
-    turn: &Turn,
-    bucket: &Bucket,
-    stop: &CancellationToken,
-) -> Result<usize, Error> {
-    match drain(turn, bucket, Duration::ZERO, stop).await {
-        Ok(gone) => Ok(gone.len()),
+/// What could not be put is, after the query.
+fn left_for_later(turn: &Turn, ended: Result<(), Error>) -> Result<(), Error> {
+    match ended {
+        Ok(()) => Ok(()),
         Err(Error::Bucket { error, .. }) => {
-            tracing::warn!("results of earlier runs wait on in the spool: {error}");
-            Ok(0)
+            tracing::warn!(
+                "{}: results of earlier runs wait on in the spool: {}",
+                turn.job(),
+                error.said()
+            );
+            Ok(())
         }
         // This run has nothing in the spool yet.
         Err(Error::StoppedPutting) => Err(source::Error::Stopped.into()),
@@ -244,8 +289,13 @@ async fn put_earlier(
     }
 }
 
-/// What a job's message says before its rows.
-pub(crate) fn header(config: &JobConfig, query: &Query, opening: &Opening<'_>) -> Header {
+/// What a job's message says before its rows, of a run that began at this instant by our clock.
+pub(crate) fn header(
+    config: &JobConfig,
+    query: &Query,
+    opening: &Opening<'_>,
+    begun_at: DateTime<Utc>,
+) -> Header {
     for described in opening.columns {
         // `count(*)`, `?column?`: what databases call a column that nobody named.
         if described.column.name.as_str().contains(['(', '?']) {
@@ -266,18 +316,26 @@ pub(crate) fn header(config: &JobConfig, query: &Query, opening: &Opening<'_>) -
             .map(|described| described.column.clone())
             .collect(),
         parameters: parameters::recorded(&query.parameters, opening.parameters),
-        next_by: None,
+        next_by: match query.part {
+            // A backfill says nothing of when the next result comes.
+            Part::Window { slot: Some(_), .. } => None,
+            Part::Whole | Part::Cursor(_) | Part::Window { slot: None, .. } => config
+                .schedule
+                .as_ref()
+                .and_then(|schedule| schedule.next_by(opening.as_of, begun_at)),
+        },
     }
 }
 
 /// Writes what streams out of a source into the spool.
 struct ToSpool<'a> {
-    turn: &'a Turn,
+    to: &'a To<'a>,
     query: &'a Query,
     config: &'a JobConfig,
     run: RunId,
     compression: Compression,
     progress: &'a mut Progress,
+    begun_at: DateTime<Utc>,
     begun: Option<Begun<'a>>,
 }
 
@@ -303,10 +361,14 @@ impl<'a> ToSpool<'a> {
 
 impl Sink for ToSpool<'_> {
     fn begin(&mut self, opening: &Opening<'_>) -> Result<(), Error> {
-        let header = header(self.config, self.query, opening);
-        let outgoing = self
-            .turn
-            .begin_run(self.run, opening.as_of, &header, self.compression)?;
+        let header = header(self.config, self.query, opening, self.begun_at);
+        let outgoing = self.to.turn.begin_run(
+            self.run,
+            opening.as_of,
+            &header,
+            self.compression,
+            self.to.trace.as_ref(),
+        )?;
         self.begun = Some(Begun {
             outgoing,
             columns: opening.columns.len(),

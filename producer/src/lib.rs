@@ -5,16 +5,20 @@ pub mod config;
 pub mod cursor;
 pub mod interval;
 pub mod job;
+pub mod schedule;
 pub mod source;
 pub mod spool;
 pub mod watermark;
 pub mod window;
 
+mod count;
+mod doctor;
 mod drain;
 mod dry_run;
 mod encode;
 mod error;
 mod failpoint;
+mod failure;
 mod input;
 mod lock;
 mod outgoing;
@@ -23,12 +27,13 @@ mod progress;
 mod put;
 mod table;
 mod text_form;
+mod textfile;
 mod validate;
 
 pub use crate::{
-    drain::drain,
+    drain::{Patience, drain},
     dry_run::dry_run,
-    error::Error,
+    error::{Error, Waiting},
     outgoing::Outgoing,
     parameters::{End, Of, Parameter, Placeholder},
     put::put,

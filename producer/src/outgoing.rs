@@ -6,6 +6,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use nightdrop_runtime::trace::Parent;
 use nightdrop_schema::{Compression, Envelope, Header, Key, RunId, Timestamptz, Value, Writer};
 use uuid::Uuid;
 
@@ -33,16 +34,18 @@ impl Turn {
         header: &Header,
         compression: Compression,
     ) -> Result<Outgoing<'_>, Error> {
-        self.begin_run(RunId::from(Uuid::now_v7()), as_of, header, compression)
+        let id = RunId::from(Uuid::now_v7());
+        self.begin_run(id, as_of, header, compression, None)
     }
 
-    /// Begins the result of a run that has an id.
+    /// Begins the result of a run that has an id, and may belong to a trace.
     pub(crate) fn begin_run(
         &self,
         id: RunId,
         as_of: Timestamptz,
         header: &Header,
         compression: Compression,
+        trace: Option<&Parent>,
     ) -> Result<Outgoing<'_>, Error> {
         let draft = self.draft(compression)?;
         let envelope = Envelope {
@@ -50,7 +53,7 @@ impl Turn {
             source: draft.producer().clone(),
             subject: draft.job().clone(),
             time: as_of,
-            traceparent: None,
+            traceparent: trace.map(Parent::to_string),
         };
         let key = Key::new(
             envelope.source.clone(),

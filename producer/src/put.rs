@@ -13,11 +13,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Error,
     config::Config,
-    drain::drain,
+    drain::Patience,
     input::{self, Message},
     spool::{self, Spool},
     validate,
 };
+
+/// Whoever puts a file again may have changed it: nobody has read that.
+const THERE: &str = " was in the bucket already, and nothing was put now; a file that says something else needs an id of its own";
 
 /// Checks the whole of a file, or of stdin for `-`, and drops it exactly as it is. Gives a line
 /// about what it was.
@@ -50,8 +53,17 @@ pub async fn put(
     copy.rewind().map_err(state)?;
     io::copy(&mut copy, &mut draft).map_err(state)?;
     draft.commit(&key)?;
-    drain(&turn, bucket, config.bucket.put_for, stop).await?;
-    Ok(format!("{}: {key}", validate::line(&message)))
+    let gone = Patience::new(config.bucket.put_for)
+        .drain(&turn, bucket, stop)
+        .await?;
+    let there = gone
+        .iter()
+        .any(|gone| gone.was_there && gone.entry.key == key);
+    Ok(format!(
+        "{}: {key}{}",
+        validate::line(&message),
+        if there { THERE } else { "" }
+    ))
 }
 
 fn key_of(config: &Config, message: &Message, compression: Compression) -> Result<Key, Error> {

@@ -27,14 +27,19 @@ use crate::{
     watermark::{Step, Watermark},
 };
 
+mod owner;
+mod trial;
+
+pub use self::owner::User;
+
 /// What a file is called until it is an entry.
 const DRAFT: &str = ".draft";
 
-/// Why the state folder is of no use.
+/// Why nothing can be kept in the state folder.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system refuses something there.
-    #[error("the state folder is of no use: {}: {source}; check state_dir: its room, its rights", path.display())]
+    #[error("the state folder can't be written: {}: {source}; check state_dir: its room, its rights", path.display())]
     State {
         /// The file or folder.
         path: PathBuf,
@@ -51,6 +56,18 @@ pub enum Error {
         /// Who wanted it.
         ours: Producer,
     },
+    /// It is another user's, or something in it is.
+    #[error("{} is {theirs}'s, and this runs as {ours}: what one of them makes in a state folder shuts the other out; {}", path.display(), owner::remedy(path, state_dir, theirs, ours))]
+    OtherUser {
+        /// The file or folder.
+        path: PathBuf,
+        /// The state folder that it is in.
+        state_dir: PathBuf,
+        /// Whose it is.
+        theirs: User,
+        /// Who runs.
+        ours: User,
+    },
     /// Another run of the job is under way.
     #[error("another run holds {}; wait until it ends", .0.display())]
     Locked(PathBuf),
@@ -60,7 +77,7 @@ impl Error {
     /// What this ends the process with.
     pub fn code(&self) -> Code {
         match self {
-            Self::State { .. } | Self::Foreign { .. } => Code::CantCreate,
+            Self::State { .. } | Self::Foreign { .. } | Self::OtherUser { .. } => Code::CantCreate,
             Self::Locked(_) => Code::TempFail,
         }
     }
@@ -120,17 +137,23 @@ impl Spool {
     /// left behind its entry is brought to it.
     ///
     /// # Errors
-    /// [`Error::Locked`] if another run has it; [`Error::State`] if the folder can't be used.
+    /// [`Error::Locked`] if another run has it; [`Error::State`] if the folder can't be used;
+    /// [`Error::OtherUser`] if it is another user's.
     pub fn lock(&self, job: &Job) -> Result<Turn, Error> {
         let locks = self.state_dir.join("lock");
         let folder = self.state_dir.join("spool").join(job.as_str());
+        let lock = locks.join(format!("{job}.lock"));
+        owner::are_ours(
+            &self.state_dir,
+            [self.state_dir.as_path(), &locks, &lock, &folder],
+        )?;
         durable_folder(&locks)?;
         durable_folder(&folder)?;
         self.own()?;
         let turn = Turn {
             producer: self.producer.clone(),
             job: job.clone(),
-            _lock: Lock::take(&locks.join(format!("{job}.lock")))?,
+            _lock: Lock::take(&lock)?,
             watermark: self.watermark(job),
             folder,
         };
@@ -139,30 +162,53 @@ impl Spool {
         Ok(turn)
     }
 
+    /// Whether the folder, if it is there, is the user's who runs.
+    pub(crate) fn is_ours(&self) -> Result<(), Error> {
+        owner::are_ours(&self.state_dir, [self.state_dir.as_path()])
+    }
+
     /// A folder is one producer's for good: the first that uses it writes its name there.
     fn own(&self) -> Result<(), Error> {
-        let path = self.state_dir.join("producer");
+        if self.is_owned()? {
+            return Ok(());
+        }
+        // The first runs of several jobs may come at once: one of them writes, and the others see what it wrote.
+        let locks = self.state_dir.join("lock");
+        let only_one = File::open(&locks).map_err(Error::at(&locks))?;
+        only_one.lock().map_err(Error::at(&locks))?;
+        if self.is_owned()? {
+            return Ok(());
+        }
+        let path = self.owner();
+        let draft = self.state_dir.join(format!("producer{DRAFT}"));
+        // A name without its content after a power cut would be nobody's folder for good.
+        let mut file = File::create(&draft).map_err(Error::at(&draft))?;
+        file.write_all(self.producer.as_str().as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(Error::at(&draft))?;
+        failpoint("owner: synced");
+        fs::rename(&draft, &path).map_err(Error::at(&path))?;
+        failpoint("owner: renamed");
+        sync_folder(&self.state_dir)
+    }
+
+    /// Whether the folder is this producer's, and not yet nobody's.
+    fn is_owned(&self) -> Result<bool, Error> {
+        let path = self.owner();
         match fs::read_to_string(&path) {
-            Ok(name) if name == self.producer.as_str() => Ok(()),
+            Ok(name) if name == self.producer.as_str() => Ok(true),
             Ok(theirs) => Err(Error::Foreign {
                 path: self.state_dir.clone(),
                 theirs,
                 ours: self.producer.clone(),
             }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let draft = self.state_dir.join(format!("producer{DRAFT}"));
-                // A name without its content after a power cut would be nobody's folder for good.
-                let mut file = File::create(&draft).map_err(Error::at(&draft))?;
-                file.write_all(self.producer.as_str().as_bytes())
-                    .and_then(|()| file.sync_all())
-                    .map_err(Error::at(&draft))?;
-                failpoint("owner: synced");
-                fs::rename(&draft, &path).map_err(Error::at(&path))?;
-                failpoint("owner: renamed");
-                sync_folder(&self.state_dir)
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(source) => Err(Error::State { path, source }),
         }
+    }
+
+    fn owner(&self) -> PathBuf {
+        self.state_dir.join("producer")
     }
 
     /// Where a job's watermark is. To look at it takes no turn.
@@ -172,6 +218,7 @@ impl Spool {
 
     /// A file without a name on the spool's disk: it is gone with the process, however that ends.
     pub(crate) fn nameless(&self) -> Result<File, Error> {
+        self.is_ours()?;
         durable_folder(&self.state_dir)?;
         tempfile::tempfile_in(&self.state_dir).map_err(Error::at(&self.state_dir))
     }
@@ -226,6 +273,16 @@ impl Turn {
         draft.encoder = Some(Encoder::new(file, compression).map_err(Error::at(&draft.path))?);
         failpoint("draft: begun");
         Ok(draft)
+    }
+
+    /// Where its entries are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whose turn it is.
+    pub(crate) fn job(&self) -> &Job {
+        &self.job
     }
 
     /// The job's watermark, settled.

@@ -1,10 +1,10 @@
 //! `validate`: whether a file is a message, and what it says.
 
-use indicatif::HumanCount;
 use nightdrop_schema::Data;
 
 use crate::{
     Error,
+    count::counted,
     input::{self, Message},
 };
 
@@ -27,12 +27,9 @@ pub(crate) fn line(message: &Message) -> String {
     let about = format!("{}/{} {}", envelope.source, envelope.subject, envelope.time);
     match data {
         Data::Result(header) => {
-            let columns = header.columns.len();
-            let rows = HumanCount(summary.rows);
-            format!(
-                "{about} {} {rows} rows × {columns} columns",
-                header.mode.as_str()
-            )
+            let rows = counted(summary.rows, "row");
+            let columns = counted(header.columns.len() as u64, "column");
+            format!("{about} {} {rows} × {columns}", header.mode.as_str())
         }
         Data::Probe => format!("{about} probe"),
         Data::Failed(failure) => {

@@ -34,7 +34,7 @@ mod identity;
 pub enum Error {
     /// There is no watermark, and none was given.
     #[error(
-        "no watermark: there is no {}; if this is the job's first run, say where to begin: --start {}; if the state folder was lost, say where the last result ended (`to` in its message): --start T; nothing was read", path.display(), start.map_or_else(|| "T".to_owned(), |start| start.to_string())
+        "no watermark: there is no {}; if this is the job's first run, say where to begin: --start {}; if the state folder was lost, say where the newest result ended (`nightdrop-consumer explain PRODUCER/JOB` has its cursor.to): --start T; nothing was read", path.display(), start.map_or_else(|| "T".to_owned(), |start| start.to_string())
     )]
     Missing {
         /// The file that is not there.

@@ -9,7 +9,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+use rusqlite::Connection;
 
 const TABLE: &str = "CREATE TABLE flight (id INTEGER PRIMARY KEY, carrier TEXT, fare DECIMAL(10,2), day DATE);
     INSERT INTO flight VALUES (1, 'UA', 12.5, '2013-01-01'), (2, '', NULL, '2013-01-02'), (3, NULL, 7, '2013-01-03')";
@@ -20,20 +20,12 @@ struct Site {
 }
 
 impl Site {
-    async fn new(jobs: &str) -> Self {
+    fn new(jobs: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("lga.db");
-        let mut connection = SqliteConnectOptions::new()
-            .filename(&database)
-            .create_if_missing(true)
-            .connect()
-            .await
-            .unwrap();
-        sqlx::raw_sql(AssertSqlSafe(TABLE))
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        connection.close().await.unwrap();
+        let connection = Connection::open(&database).unwrap();
+        connection.execute_batch(TABLE).unwrap();
+        connection.close().unwrap();
         fs::create_dir(folder.path().join("box")).unwrap();
         let root = folder.path().display();
         let config = format!(
@@ -119,9 +111,9 @@ fn job(name: &str, keys: &str) -> String {
 
 const ALL: &str = "query = \"SELECT * FROM flight\"";
 
-#[tokio::test]
-async fn a_job_s_result_is_dropped_and_nothing_stays_in_the_spool() {
-    let site = Site::new(&job("flight", ALL)).await;
+#[test]
+fn a_job_s_result_is_dropped_and_nothing_stays_in_the_spool() {
+    let site = Site::new(&job("flight", ALL));
     let output = site.run(&["run", "flight"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let line = stdout(&output);
@@ -151,11 +143,11 @@ async fn a_job_s_result_is_dropped_and_nothing_stays_in_the_spool() {
     );
 }
 
-#[tokio::test]
-async fn parameters_are_bound_and_recorded() {
+#[test]
+fn parameters_are_bound_and_recorded() {
     let keys = "query = \"SELECT id FROM flight WHERE day >= ? AND id < ?\"\n\
         parameters = [{ type = \"date\", value = \"2013-01-02\" }, { type = \"int64\", value = 3 }]";
-    let site = Site::new(&job("flight", keys)).await;
+    let site = Site::new(&job("flight", keys));
     assert_eq!(code(&site.run(&["run", "flight"])), 0);
     let data = &site.dropped()["data"];
     assert_eq!(data["rows"], serde_json::json!([[2]]));
@@ -165,32 +157,31 @@ async fn parameters_are_bound_and_recorded() {
     );
 }
 
-#[tokio::test]
-async fn the_mode_is_what_the_job_says() {
+#[test]
+fn the_mode_is_what_the_job_says() {
     let keys = format!("{ALL}\nmode = \"upsert\"\nprimary_key = [\"id\"]");
-    let site = Site::new(&job("flight", &keys)).await;
+    let site = Site::new(&job("flight", &keys));
     assert_eq!(code(&site.run(&["run", "flight"])), 0);
     let data = &site.dropped()["data"];
     assert_eq!(data["mode"], "upsert");
     assert_eq!(data["primary_key"], serde_json::json!(["id"]));
 }
 
-#[tokio::test]
-async fn an_empty_result_is_a_result_with_its_columns() {
+#[test]
+fn an_empty_result_is_a_result_with_its_columns() {
     let site = Site::new(&job(
         "flight",
         "query = \"SELECT id, fare FROM flight WHERE id > 9\"",
-    ))
-    .await;
+    ));
     assert_eq!(code(&site.run(&["run", "flight"])), 0);
     let data = &site.dropped()["data"];
     assert_eq!(data["rows"], serde_json::json!([]));
     assert_eq!(data["columns"][1]["type"], "decimal");
 }
 
-#[tokio::test]
-async fn a_job_that_must_not_be_empty_fails_by_name_and_drops_nothing() {
-    let site = Site::new(&job("flight", &format!("{ALL}\nmin_rows = 4"))).await;
+#[test]
+fn a_job_that_must_not_be_empty_fails_by_name_and_drops_no_more_than_word_of_it() {
+    let site = Site::new(&job("flight", &format!("{ALL}\nmin_rows = 4")));
     let output = site.run(&["run", "flight"]);
     assert_eq!(code(&output), 65);
     assert!(
@@ -200,17 +191,16 @@ async fn a_job_that_must_not_be_empty_fails_by_name_and_drops_nothing() {
         "{}",
         stderr(&output)
     );
-    assert!(site.files("box/inbox").is_empty());
+    assert_eq!(site.dropped()["type"], "nightdrop.failed.v1");
     assert!(site.in_spool().is_empty());
 }
 
-#[tokio::test]
-async fn a_value_that_its_column_cannot_hold_fails_the_job_by_name() {
+#[test]
+fn a_value_that_its_column_cannot_hold_fails_the_job_by_name() {
     let site = Site::new(&job(
         "flight",
         "query = \"SELECT carrier, day FROM flight\"\ntypes = { carrier = \"int64\" }",
-    ))
-    .await;
+    ));
     let output = site.run(&["run", "flight"]);
     assert_eq!(code(&output), 65);
     let said = stderr(&output);
@@ -221,25 +211,25 @@ async fn a_value_that_its_column_cannot_hold_fails_the_job_by_name() {
     assert!(site.in_spool().is_empty());
 }
 
-#[tokio::test]
-async fn of_several_jobs_all_run_and_the_first_failing_one_in_the_file_s_order_gives_the_code() {
+#[test]
+fn of_several_jobs_all_run_and_the_first_failing_one_in_the_file_s_order_gives_the_code() {
     let jobs = job(
         "slow",
         "query = \"WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT count(*) AS n FROM r\"\ntimeout = \"100ms\"",
     ) + &job("wrong", "query = \"SELECT nope FROM flight\"")
         + &job("flight", ALL);
-    let site = Site::new(&jobs).await;
+    let site = Site::new(&jobs);
     let output = site.run(&["run", "flight", "wrong", "slow"]);
     assert_eq!(code(&output), 69, "the slow one stands first in the file");
     assert!(stdout(&output).starts_with("flight: 3 rows"));
     let said = stderr(&output);
     assert!(
-        said.contains("wrong: the source refused the query: no such column: nope"),
+        said.contains("wrong: [source.ops] the source refused the query: no such column: nope"),
         "{said}"
     );
     assert!(
         said.contains(
-            "slow: the query was cancelled after 100ms; let it do less, or raise timeout"
+            "slow: [source.ops] the query was cancelled after 100ms; let it do less, or raise timeout"
         ),
         "{said}"
     );
@@ -247,22 +237,21 @@ async fn of_several_jobs_all_run_and_the_first_failing_one_in_the_file_s_order_g
     assert_eq!(code(&site.run(&["run", "wrong", "flight"])), 65);
 }
 
-#[tokio::test]
-async fn a_result_without_end_is_timed_out_however_fast_its_rows_come() {
+#[test]
+fn a_result_without_end_is_timed_out_however_fast_its_rows_come() {
     let site = Site::new(&job(
         "flight",
         "query = \"WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT n FROM r\"\n\
          timeout = \"300ms\"\ntypes = { n = \"int64\" }",
-    ))
-    .await;
+    ));
     let output = site.run(&["run", "flight"]);
     assert_eq!(code(&output), 69, "{}", stderr(&output));
     assert!(site.in_spool().is_empty());
 }
 
-#[tokio::test]
-async fn more_than_one_statement_is_refused() {
-    let site = Site::new(&job("flight", "query = \"SELECT 1 AS a; SELECT 2 AS b\"")).await;
+#[test]
+fn more_than_one_statement_is_refused() {
+    let site = Site::new(&job("flight", "query = \"SELECT 1 AS a; SELECT 2 AS b\""));
     let output = site.run(&["run", "flight"]);
     assert_eq!(code(&output), 65);
     assert!(
@@ -272,19 +261,18 @@ async fn more_than_one_statement_is_refused() {
     );
 }
 
-#[tokio::test]
-async fn a_query_cannot_write() {
+#[test]
+fn a_query_cannot_write() {
     let site = Site::new(&job(
         "flight",
         "query = \"DELETE FROM flight RETURNING id\"",
-    ))
-    .await;
+    ));
     assert_eq!(code(&site.run(&["run", "flight"])), 65);
 }
 
-#[tokio::test]
-async fn a_column_that_nobody_named_is_warned_of() {
-    let site = Site::new(&job("flight", "query = \"SELECT count(*) FROM flight\"")).await;
+#[test]
+fn a_column_that_nobody_named_is_warned_of() {
+    let site = Site::new(&job("flight", "query = \"SELECT count(*) FROM flight\""));
     let output = site.run(&["run", "flight"]);
     assert_eq!(code(&output), 0);
     assert!(
@@ -294,9 +282,9 @@ async fn a_column_that_nobody_named_is_warned_of() {
     );
 }
 
-#[tokio::test]
-async fn a_dry_run_shows_what_would_be_dropped_and_touches_nothing() {
-    let site = Site::new(&job("flight", ALL)).await;
+#[test]
+fn a_dry_run_shows_what_would_be_dropped_and_touches_nothing() {
+    let site = Site::new(&job("flight", ALL));
     let output = site.run(&["run", "flight", "--dry-run"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     // The key and the time are others each time.
@@ -334,9 +322,9 @@ async fn a_dry_run_shows_what_would_be_dropped_and_touches_nothing() {
     assert!(!site.folder.path().join("state").exists());
 }
 
-#[tokio::test]
-async fn what_an_earlier_run_left_in_the_spool_is_dropped_too() {
-    let site = Site::new(&job("flight", ALL)).await;
+#[test]
+fn what_an_earlier_run_left_in_the_spool_is_dropped_too() {
+    let site = Site::new(&job("flight", ALL));
     assert_eq!(code(&site.run(&["run", "flight"])), 0);
     let dropped = site.files("box/inbox").remove(0);
     // As if that run had died between its commit and its PUT; and half a draft beside it.
@@ -362,10 +350,9 @@ async fn what_an_earlier_run_left_in_the_spool_is_dropped_too() {
     assert!(site.in_spool().is_empty());
 }
 
-#[tokio::test]
-async fn a_run_that_fails_still_drops_what_an_earlier_one_left() {
-    let site =
-        Site::new(&(job("flight", ALL) + &job("other", "query = \"SELECT 1 AS one\""))).await;
+#[test]
+fn a_run_that_fails_still_drops_what_an_earlier_one_left() {
+    let site = Site::new(&(job("flight", ALL) + &job("other", "query = \"SELECT 1 AS one\"")));
     assert_eq!(code(&site.run(&["run", "flight"])), 0);
     let dropped = site.files("box/inbox").remove(0);
     let spool = site.folder.path().join("state/spool/flight");
@@ -375,9 +362,9 @@ async fn a_run_that_fails_still_drops_what_an_earlier_one_left() {
     assert!(dropped.exists());
 }
 
-#[tokio::test]
-async fn drain_puts_what_waits_of_every_job_even_of_one_that_is_configured_no_more() {
-    let site = Site::new(&job("flight", ALL)).await;
+#[test]
+fn drain_puts_what_waits_of_every_job_even_of_one_that_is_configured_no_more() {
+    let site = Site::new(&job("flight", ALL));
     assert_eq!(code(&site.run(&["run", "flight"])), 0);
     let dropped = site.files("box/inbox").remove(0);
     let text = fs::read_to_string(&dropped)
@@ -396,9 +383,9 @@ async fn drain_puts_what_waits_of_every_job_even_of_one_that_is_configured_no_mo
     assert_eq!(site.files("box/inbox/lga/gone").len(), 1);
 }
 
-#[tokio::test]
-async fn a_second_run_of_a_job_ends_with_75_and_names_the_lock() {
-    let site = Site::new(&job("flight", ALL)).await;
+#[test]
+fn a_second_run_of_a_job_ends_with_75_and_names_the_lock() {
+    let site = Site::new(&job("flight", ALL));
     assert_eq!(code(&site.run(&["run", "flight"])), 0);
     let lock = fs::File::open(site.folder.path().join("state/lock/flight.lock")).unwrap();
     lock.lock().unwrap();
@@ -411,29 +398,65 @@ async fn a_second_run_of_a_job_ends_with_75_and_names_the_lock() {
     );
 }
 
-#[tokio::test]
-async fn list_shows_the_jobs_and_what_waits() {
+#[test]
+fn list_shows_the_jobs_and_what_waits() {
     let site = Site::new(
         &(job("flight", ALL)
             + &job(
                 "weather",
                 "mode = \"replace\"\nquery = \"SELECT 1 AS one\"\ntimeout = \"1h\"",
             )),
-    )
-    .await;
+    );
     let output = site.run(&["list"]);
     assert_eq!(code(&output), 0);
     insta::assert_snapshot!(stdout(&output), @"
-    job      source  mode     timeout  in the spool
-    ───────  ──────  ───────  ───────  ────────────
-    flight   ops     append   10m      0
-    weather  ops     replace  1h       0
+    job      source  mode     schedule  time zone  next  timeout  in the spool
+    ───────  ──────  ───────  ────────  ─────────  ────  ───────  ────────────
+    flight   ops     append   -         -          -     10m      0
+    weather  ops     replace  -         -          -     1h       0
     ");
 }
 
-#[tokio::test]
-async fn validate_says_what_a_file_is_or_what_is_wrong_with_it() {
-    let site = Site::new(&job("flight", ALL)).await;
+#[test]
+fn list_shows_when_a_job_fires_next_and_by_which_clock() {
+    let schedule = "schedule = \"0 5 * * *\"\ntimezone = \"Asia/Tokyo\"";
+    let site = Site::new(&job("flight", &format!("{ALL}\n{schedule}")));
+    let listed = stdout(&site.run(&["list"]));
+    let flight = listed.lines().last().unwrap();
+    for cell in ["0 5 * * *  Asia/Tokyo  20", " 05:00 JST  "] {
+        assert!(flight.contains(cell), "{flight}");
+    }
+}
+
+#[test]
+fn a_bucket_that_is_away_is_said_in_a_line_a_try_and_costs_its_patience_once() {
+    let site = Site::new(&(job("one", ALL) + &job("two", ALL) + &job("three", ALL)));
+    let path = site.folder.path().join("lga.toml");
+    let root = site.folder.path().display();
+    let away = fs::read_to_string(&path).unwrap().replace(
+        &format!("url = \"file://{root}/box\""),
+        "url = \"s3://box\"\nendpoint = \"http://127.0.0.1:1\"\nput_for = \"2s\"\n\
+         access_key = \"env:HOME\"\nsecret_key = \"env:HOME\"",
+    );
+    fs::write(&path, away).unwrap();
+    let output = site.run(&["run", "--all"]);
+    assert_eq!(code(&output), 74);
+    let said = stderr(&output);
+    for line in said.lines().filter(|line| line.contains("WARN")) {
+        assert!(line.len() < 200, "{} characters: {line}", line.len());
+        assert!(line.contains("one: not put yet: "), "{line}");
+    }
+    let errors: Vec<&str> = said.lines().filter(|line| line.contains("ERROR")).collect();
+    assert_eq!(errors.len(), 3, "{said}");
+    for error in errors {
+        assert!(error.contains("is safe in the spool at"), "{error}");
+    }
+    assert_eq!(site.in_spool().len(), 3);
+}
+
+#[test]
+fn validate_says_what_a_file_is_or_what_is_wrong_with_it() {
+    let site = Site::new(&job("flight", ALL));
     assert_eq!(code(&site.run(&["run", "flight"])), 0);
     let file = site.files("box/inbox").remove(0);
     let text = fs::read(&file).unwrap();
@@ -477,9 +500,9 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-#[tokio::test]
-async fn put_drops_a_file_exactly_as_it_is_under_the_key_that_its_envelope_makes() {
-    let site = Site::new(&job("flight", ALL)).await;
+#[test]
+fn put_drops_a_file_exactly_as_it_is_under_the_key_that_its_envelope_makes() {
+    let site = Site::new(&job("flight", ALL));
     assert_eq!(code(&site.run(&["run", "flight"])), 0);
     let first = site.files("box/inbox").remove(0);
     let by_hand = gzip(&fs::read(&first).unwrap());
@@ -491,11 +514,29 @@ async fn put_drops_a_file_exactly_as_it_is_under_the_key_that_its_envelope_makes
     assert_eq!(fs::read(&put).unwrap(), by_hand);
     assert_eq!(put, Path::new(&format!("{}.gz", first.display())));
     assert!(site.in_spool().is_empty());
+
+    // The key is of the envelope: what else the file says by now, nobody has read.
+    let again = site.run_with_stdin(&["put", "-"], &by_hand);
+    assert_eq!(code(&again), 0, "{}", stderr(&again));
+    let nothing = "was in the bucket already, and nothing was put now";
+    assert!(stdout(&again).contains(nothing), "{}", stdout(&again));
+    assert!(!stdout(&output).contains(nothing), "{}", stdout(&output));
 }
 
-#[tokio::test]
-async fn put_refuses_what_is_no_message_and_what_is_another_producer_s() {
-    let site = Site::new(&job("flight", ALL)).await;
+#[test]
+fn a_drain_of_nothing_says_so() {
+    let site = Site::new(&job("flight", ALL));
+    for _ in 0..2 {
+        let output = site.run(&["drain"]);
+        assert_eq!(code(&output), 0);
+        assert_eq!(stdout(&output), "nothing waits in the spool\n");
+        assert_eq!(code(&site.run(&["run", "flight"])), 0);
+    }
+}
+
+#[test]
+fn put_refuses_what_is_no_message_and_what_is_another_producer_s() {
+    let site = Site::new(&job("flight", ALL));
     assert_eq!(code(&site.run(&["run", "flight"])), 0);
     let text = fs::read_to_string(site.files("box/inbox").remove(0)).unwrap();
 
@@ -515,13 +556,12 @@ async fn put_refuses_what_is_no_message_and_what_is_another_producer_s() {
     assert!(site.in_spool().is_empty());
 }
 
-#[tokio::test]
-async fn a_command_line_or_a_configuration_that_is_wrong_has_its_own_code() {
+#[test]
+fn a_command_line_or_a_configuration_that_is_wrong_has_its_own_code() {
     let site = Site::new(&job(
         "flight",
         &format!("{ALL}\ntypes = {{ gone = \"string\" }}"),
-    ))
-    .await;
+    ));
     assert_eq!(code(&site.run(&["run"])), 64);
     assert_eq!(code(&site.run(&["run", "nope"])), 64);
     let output = site.run(&["run", "flight"]);
@@ -534,16 +574,4 @@ async fn a_command_line_or_a_configuration_that_is_wrong_has_its_own_code() {
     );
     fs::write(site.folder.path().join("lga.toml"), "produce = 1").unwrap();
     assert_eq!(code(&site.run(&["list"])), 78);
-}
-
-#[tokio::test]
-async fn help_lists_no_verb_that_does_not_work_yet() {
-    let site = Site::new("").await;
-    let help = stdout(&site.run(&["--help"]));
-    for verb in ["run", "list", "drain", "put", "validate"] {
-        assert!(help.contains(&format!("\n  {verb} ")), "{help}");
-    }
-    for verb in ["doctor", "policy"] {
-        assert!(!help.contains(verb), "{help}");
-    }
 }

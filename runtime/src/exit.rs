@@ -9,6 +9,10 @@ use std::process::ExitCode;
 pub enum Code {
     /// Done.
     Ok = 0,
+    /// Of `check`: something is late, failing, parked or held.
+    Wrong = 1,
+    /// Of `check`: it can't be told whether anything is.
+    CannotTell = 2,
     /// The command line is wrong.
     Usage = 64,
     /// A result or a file breaks the contract, or the source refused the query.
@@ -19,7 +23,7 @@ pub enum Code {
     Unavailable = 69,
     /// A bug.
     Software = 70,
-    /// The state folder can't be used.
+    /// The state folder can't be written, or is another user's.
     CantCreate = 73,
     /// The bucket is unreachable; the result is safe in the spool.
     Io = 74,
@@ -29,6 +33,44 @@ pub enum Code {
     NoPerm = 77,
     /// The configuration is wrong.
     Config = 78,
+}
+
+impl Code {
+    /// All there are.
+    pub const ALL: [Self; 13] = [
+        Self::Ok,
+        Self::Wrong,
+        Self::CannotTell,
+        Self::Usage,
+        Self::Data,
+        Self::NoInput,
+        Self::Unavailable,
+        Self::Software,
+        Self::CantCreate,
+        Self::Io,
+        Self::TempFail,
+        Self::NoPerm,
+        Self::Config,
+    ];
+
+    /// What it says, in a line of a man page.
+    pub fn means(self) -> &'static str {
+        match self {
+            Self::Ok => "Done",
+            Self::Wrong => "Of the consumer's check: something is late, failing, parked or held",
+            Self::CannotTell => "Of the consumer's check: it can't be told whether anything is",
+            Self::Usage => "The command line is wrong",
+            Self::Data => "A result or a file breaks the contract, or the source refused the query",
+            Self::NoInput => "There is no watermark, and none was given",
+            Self::Unavailable => "A database is unreachable, or took too long",
+            Self::Software => "A bug",
+            Self::CantCreate => "The state folder can't be written, or is another user's",
+            Self::Io => "The bucket is unreachable; a result is safe in the spool",
+            Self::TempFail => "Another run of the job is under way",
+            Self::NoPerm => "Credentials or a right were refused",
+            Self::Config => "The configuration is wrong",
+        }
+    }
 }
 
 impl From<Code> for ExitCode {

@@ -9,6 +9,8 @@ use sqlx::{
 };
 use url::Url;
 
+use crate::findings::Wire;
+
 /// Why a URL makes no connect options.
 #[derive(Debug, thiserror::Error)]
 pub enum OptionsError {
@@ -62,6 +64,18 @@ pub fn options(
         options = options.password(password.expose_secret());
     }
     Ok(options)
+}
+
+/// How a connection with these options is secured, if it is `encrypted`; and whether it stays on this machine.
+pub fn wire(options: &PgConnectOptions, encrypted: bool) -> (Wire, bool) {
+    let wire = match options.get_ssl_mode() {
+        _ if !encrypted => Wire::Plain,
+        PgSslMode::VerifyFull => Wire::Verified,
+        PgSslMode::VerifyCa => Wire::OfAKnownAuthority,
+        _ => Wire::Unverified,
+    };
+    let stays_here = options.get_socket().is_some() || is_loopback(options.get_host());
+    (wire, stays_here)
 }
 
 /// Whether a host is this machine by its very name: nothing is looked up, for a

@@ -38,6 +38,37 @@ fn the_consumers_file_is_one_that_the_consumer_takes() {
     config.bucket.settings().unwrap();
 }
 
+/// A file in a `ConfigMap` of `compose/kubernetes`, whose lines are indented by four.
+fn mounted(manifest: &str, file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../compose/kubernetes");
+    let text = std::fs::read_to_string(path.join(manifest)).unwrap();
+    let (_, rest) = text
+        .split_once(&format!("\n  {file}: |\n"))
+        .unwrap_or_else(|| panic!("{manifest} has no {file}"));
+    rest.lines()
+        .take_while(|line| line.is_empty() || line.starts_with("    "))
+        .flat_map(|line| [line.trim_start_matches("    "), "\n"])
+        .collect()
+}
+
+#[test]
+fn the_programs_take_what_kubernetes_mounts() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["jfk.toml", "departures.sql"] {
+        let text = mounted("producer.yaml", file);
+        std::fs::write(folder.path().join(file), text).unwrap();
+    }
+    nightdrop_producer::config::Config::load(&folder.path().join("jfk.toml")).unwrap();
+    for (manifest, file) in [
+        ("consumer.yaml", "consumer.toml"),
+        ("migrate.yaml", "owner.toml"),
+    ] {
+        let config: nightdrop_consumer::config::Config =
+            config::parse(file, &mounted(manifest, file)).unwrap();
+        config.bucket.settings().unwrap();
+    }
+}
+
 #[test]
 fn every_link_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
@@ -45,6 +76,7 @@ fn every_link_leads_somewhere() {
         "README.md",
         "docs/architecture.md",
         "docs/jobs.md",
+        "docs/operations.md",
         "docs/sources.md",
         "docs/message-format.md",
         "docs/restore.md",

@@ -7,13 +7,14 @@ use crate::scale::{Scale, Together};
 
 pub(super) fn growth(page: &mut String, scale: &Scale) {
     page.push_str(
-        "## With a backlog\n\n| waiting | a claim of 500, ms | slowest, ms |\n|--:|--:|--:|\n",
+        "## With a backlog\n\n| waiting | files a claim takes | a claim, ms | slowest, ms |\n|--:|--:|--:|--:|\n",
     );
     for claiming in &scale.claims {
         let _ = writeln!(
             page,
-            "| {} | {:.1} | {:.1} |",
+            "| {} | {} | {:.1} | {:.1} |",
             claiming.waiting,
+            claiming.files,
             claiming.median * 1000.0,
             claiming.slowest * 1000.0
         );

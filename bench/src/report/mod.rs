@@ -124,22 +124,20 @@ fn latencies(page: &mut String, latency: &Latency) {
          | | samples | p50, s | p99, s | most, s |\n|---|--:|--:|--:|--:|",
         latency.poll_max
     );
-    let loaded = format!(
-        "under {:.0} results a second (asked for: {:.0}, half of S's rate)",
-        latency.reached, latency.rate
-    );
-    let lines = [
-        ("idle", &latency.idle),
-        (loaded.as_str(), &latency.loaded),
-        (
-            "work L with `run`, from the PUT's answer",
-            &latency.large_after_put,
-        ),
-        (
-            "work L with `run`, from the PUT's beginning",
-            &latency.large,
-        ),
-    ];
+    let mut lines = vec![("idle".to_owned(), &latency.idle)];
+    lines.extend(latency.loaded.iter().map(|load| {
+        let what = format!(
+            "under {:.0} results a second (asked for: {:.0}, {} of S's rate)",
+            load.reached, load.rate, load.part
+        );
+        (what, &load.took)
+    }));
+    for (what, figures) in [
+        ("answer", &latency.large_after_put),
+        ("beginning", &latency.large),
+    ] {
+        lines.push((format!("work L with `run`, from the PUT's {what}"), figures));
+    }
     for (what, figures) in lines {
         let mut figures = figures.clone();
         figures.sort_by(f64::total_cmp);
@@ -153,7 +151,7 @@ fn latencies(page: &mut String, latency: &Latency) {
     }
     let _ = writeln!(
         page,
-        "\nThe consumer's peak under that load: {:.0} MiB.\n\n![latency](latency.svg)\n",
+        "\nThe consumer's peak under these loads: {:.0} MiB.\n\n![latency](latency.svg)\n",
         mebibytes(latency.peak)
     );
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use nightdrop_compose::{Database, Postgres};
 use nightdrop_consumer::consumer::Consumer;
-use nightdrop_consumer::ledger::claim::{Lane, claim};
+use nightdrop_consumer::ledger::claim::{AT_ONCE, Lane, claim};
 use serde::Serialize;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
@@ -22,9 +22,6 @@ use crate::runner::{Runner, until};
 use crate::stack::{SETTINGS, Stack};
 use crate::stub::Stub;
 
-/// Files that one claim takes: as many as a batch.
-const CLAIMED: u32 = 500;
-
 /// Claims that are timed at each size of the queue.
 const CLAIMS: usize = 20;
 
@@ -33,6 +30,8 @@ const CLAIMS: usize = 20;
 pub struct Claiming {
     /// Files that wait.
     pub waiting: usize,
+    /// Files that one claim takes: as many as it may.
+    pub files: usize,
     /// The middle one, in seconds.
     pub median: f64,
     /// The slowest, in seconds.
@@ -156,13 +155,13 @@ async fn claiming(
         let claimed = claim(
             consumer.pool(),
             Uuid::now_v7(),
-            Lane::Batch(CLAIMED),
+            Lane::Batch(AT_ONCE),
             &consumer.worker,
             Duration::from_mins(1),
         )
         .await?;
         let seconds = since.elapsed().as_secs_f64();
-        let wanted = usize::try_from(CLAIMED)?.min(waiting);
+        let wanted = usize::try_from(AT_ONCE)?.min(waiting);
         ensure!(
             claimed.files.len() == wanted,
             "a claim took {} files, not {wanted}",
@@ -177,6 +176,7 @@ async fn claiming(
     let spread = Spread::of(took).context("there were claims")?;
     Ok(Claiming {
         waiting,
+        files: waiting.min(usize::try_from(AT_ONCE)?),
         median: spread.median,
         slowest: spread.greatest,
     })

@@ -46,6 +46,7 @@ impl Folder {
                 key: None,
                 fault: Fault::Settings,
                 said: "url names another machine: write file:///folder".to_owned(),
+                status: None,
             }),
         }
     }
@@ -89,6 +90,7 @@ impl Folder {
             key: about,
             fault,
             said,
+            status: None,
         }
     }
 }

@@ -56,6 +56,13 @@ impl S3 {
     }
 
     fn refused(&self, request: &Request, status: u16, refusal: Option<xml::Refusal>) -> Error {
+        Error {
+            status: Some(status),
+            ..self.judged(request, status, refusal)
+        }
+    }
+
+    fn judged(&self, request: &Request, status: u16, refusal: Option<xml::Refusal>) -> Error {
         let Some(xml::Refusal { code, message }) = refusal else {
             let said = format!("the server said {status}, without S3's own words for it");
             return self.failed(request, Fault::of_answer(status, None), said);

@@ -8,13 +8,15 @@ mod credentials;
 mod delete;
 mod get;
 mod list;
+mod probe;
+mod profile;
 mod put;
 mod target;
 #[cfg(test)]
 mod tests;
 mod xml;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use nightdrop_schema::Key;
@@ -28,8 +30,13 @@ use reqwest::{
     redirect,
 };
 
+use self::credentials::{Fresh, Source};
+pub(crate) use self::{
+    probe::{Allowed, Attempt},
+    target::bucket,
+};
 use crate::{
-    Call, Error, Fault, Settings,
+    Call, Error, Fault, Settings, WAIT,
     error::{self, quoted},
     fault,
 };
@@ -62,7 +69,7 @@ impl Default for Limits {
         Self {
             connect: Duration::from_secs(5),
             credentials: Duration::from_secs(30),
-            request: Duration::from_mins(1),
+            request: WAIT,
             idle: Duration::from_mins(1),
             rate: 1_000_000,
         }
@@ -76,12 +83,27 @@ impl Limits {
     }
 }
 
+/// How requests go over the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// Encrypted, to a server whose certificate is verified.
+    Tls,
+    /// As they are, on this machine.
+    PlainOnLoopback,
+    /// As they are.
+    Plain,
+}
+
 /// A bucket on an S3 server.
 pub(crate) struct S3 {
     place: String,
     /// For messages: who did not answer.
     server: String,
+    wire: Wire,
+    aws: bool,
     signer: AmazonS3,
+    /// What it signs with, where that is our own.
+    keys: Option<Arc<Fresh>>,
     /// For what is sent. No limit between two pieces of an answer: none comes before the whole body
     /// is up, and the request as a whole has one.
     up: Client,
@@ -113,7 +135,7 @@ impl S3 {
                 // Shorter than any server keeps an idle connection: one that the server has just
                 // closed fails the next request.
                 .pool_idle_timeout(Duration::from_secs(15))
-                .https_only(!target.plain_http)
+                .https_only(target.wire == Wire::Tls)
                 // A signature is good for one host only, and nobody else should see it.
                 .redirect(redirect::Policy::none())
                 .http1_only()
@@ -127,12 +149,18 @@ impl S3 {
             .build()
             .and_then(|up| Ok((up, client().read_timeout(limits.idle).build()?)));
         let (up, down) = built.map_err(|e| error::settings(&settings, fault::root(&e)))?;
-        let signer = credentials::signer(target.builder, settings.keys.take())
+        let given = settings.keys.take().map(Source::Given);
+        let source = given.or(target.profile.map(Source::Profile));
+        let keys = source.map(|source| Arc::new(Fresh::new(source)));
+        let signer = credentials::signer(target.builder, keys.clone())
             .map_err(|e| error::settings(&settings, quoted(&e.to_string())))?;
         Ok(Self {
             place: target.place,
             server: target.server,
+            wire: target.wire,
+            aws: target.aws,
             signer,
+            keys,
             up,
             down,
             limits,
@@ -146,6 +174,28 @@ impl S3 {
     /// Signs `request` and sends it, with a body and its length in bytes where it has one. An
     /// answer that is no success is an error, read and classified.
     async fn send(
+        &self,
+        client: &Client,
+        request: &Request,
+        body: Option<(Body, u64)>,
+        timeout: Option<Duration>,
+    ) -> Result<Response, Error> {
+        let response = self.answer(client, request, body, timeout).await?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            let refusal = self.refusal(request, response).await;
+            if let (Fault::Unauthenticated | Fault::Forbidden, Some(keys)) =
+                (refusal.fault, &self.keys)
+            {
+                keys.forget().await;
+            }
+            Err(refusal)
+        }
+    }
+
+    /// The same, with whatever answer comes.
+    async fn answer(
         &self,
         client: &Client,
         request: &Request,
@@ -175,12 +225,7 @@ impl S3 {
         if let Some(timeout) = timeout {
             sending = sending.timeout(timeout);
         }
-        let response = sending.send().await.map_err(|e| self.broke(request, &e))?;
-        if response.status().is_success() {
-            Ok(response)
-        } else {
-            Err(self.refusal(request, response).await)
-        }
+        sending.send().await.map_err(|e| self.broke(request, &e))
     }
 
     /// Waits for a part of `request`, up to `limit`.
@@ -217,6 +262,7 @@ impl S3 {
             key: request.about.clone(),
             fault,
             said,
+            status: None,
         }
     }
 }

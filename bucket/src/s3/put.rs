@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, Read as _, Seek as _},
     path::Path,
+    time::Duration,
 };
 
 use futures::TryStreamExt as _;
@@ -16,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
-use super::{Request, S3, SHA256, base64};
+use super::{Limits, Request, S3, SHA256, base64};
 use crate::{Call, Error, Fault, LARGEST, Put, fault::Local};
 
 /// How much of the file is in memory at a time, in bytes.
@@ -30,7 +31,12 @@ struct Measured {
 }
 
 impl S3 {
-    pub(crate) async fn put(&self, key: &Key, file: &Path) -> Result<Put, Error> {
+    pub(crate) async fn put_within(
+        &self,
+        wait: Duration,
+        key: &Key,
+        file: &Path,
+    ) -> Result<Put, Error> {
         let mut request = Request::of_key(Call::Put, Method::PUT, key);
         let io = |e: io::Error| {
             let said = format!("the file {} can't be read: {e}", file.display());
@@ -64,7 +70,11 @@ impl S3 {
         let length = measured.length;
         let pieces = tokio::fs::File::from_std(measured.file).take(length);
         let body = Body::wrap_stream(ReaderStream::with_capacity(pieces, PIECE).map_err(Local));
-        let timeout = Some(self.limits.for_body(length));
+        let limits = Limits {
+            request: wait,
+            ..self.limits
+        };
+        let timeout = Some(limits.for_body(length));
         match self
             .send(&self.up, &request, Some((body, length)), timeout)
             .await

@@ -9,7 +9,8 @@ use object_store::{
 use std::time::Duration;
 use url::Url;
 
-use crate::Settings;
+use super::{Wire, profile, profile::Profile};
+use crate::{Settings, policy};
 
 /// The variables that count, where `keys` are left out. The others that `object_store` knows would
 /// change in silence what the settings say (`AWS_SKIP_SIGNATURE`, `AWS_BUCKET`, `AWS_ALLOW_HTTP` …).
@@ -38,8 +39,11 @@ pub(super) struct Target {
     pub(super) place: String,
     /// For messages: the server's host and port.
     pub(super) server: String,
-    pub(super) plain_http: bool,
-    /// All set but the credentials of `Settings::keys`.
+    pub(super) wire: Wire,
+    pub(super) aws: bool,
+    /// Whose keys count, where the settings and the environment have none.
+    pub(super) profile: Option<Profile>,
+    /// All set but the credentials of `Settings::keys` and of the profile.
     pub(super) builder: AmazonS3Builder,
 }
 
@@ -56,14 +60,24 @@ impl Target {
             heeded(variables)
         };
         let named = |name: &str| environment.get(name).map(String::as_str);
-        if settings.keys.is_none() && !settings.imds {
+        let profile = if has_keys(&named) {
+            None
+        } else {
+            Profile::named(&named)?
+        };
+        if settings.keys.is_none() && !settings.imds && profile.is_none() {
             credentials_in(&named)?;
         }
+        let (region_there, endpoint_there) = match &profile {
+            Some(profile) => (profile.region()?, profile.endpoint()?),
+            None => (None, None),
+        };
 
         let endpoint = match &settings.endpoint {
             Some(endpoint) => Some(endpoint.clone()),
             None => named("AWS_ENDPOINT_URL_S3")
                 .or(named("AWS_ENDPOINT_URL"))
+                .or(endpoint_there.as_deref())
                 .map(|text| text.parse().map_err(|e| format!("AWS_ENDPOINT_URL: {e}")))
                 .transpose()?,
         };
@@ -72,6 +86,7 @@ impl Target {
             .as_deref()
             .or(named("AWS_REGION"))
             .or(named("AWS_DEFAULT_REGION"))
+            .or(region_there.as_deref())
             .or(endpoint.is_some().then_some("us-east-1"))
             .ok_or("region is missing: on AWS, write the bucket's; elsewhere, write endpoint")?;
         let endpoint = match endpoint {
@@ -82,9 +97,14 @@ impl Target {
         };
 
         let address = endpoint.as_str().trim_end_matches('/').to_owned();
-        let plain_http = endpoint.scheme() == "http";
+        let wire = match (endpoint.scheme(), is_loopback(&endpoint)) {
+            ("http", true) => Wire::PlainOnLoopback,
+            ("http", false) => Wire::Plain,
+            _ => Wire::Tls,
+        };
         let mut builder = AmazonS3Builder::new();
-        for (name, value) in &environment {
+        let for_signing = |name: &&String| !profile::ENVIRONMENT.contains(&name.as_str());
+        for (name, value) in environment.iter().filter(|(name, _)| for_signing(name)) {
             let key: AmazonS3ConfigKey = name
                 .to_ascii_lowercase()
                 .parse()
@@ -97,7 +117,7 @@ impl Target {
             // Both: the second wins inside object_store, and may come from the environment.
             .with_endpoint(&address)
             .with_config(AmazonS3ConfigKey::S3Endpoint, &address)
-            .with_allow_http(plain_http)
+            .with_allow_http(wire != Wire::Tls)
             .with_virtual_hosted_style_request(false)
             // These are for the credential services only.
             .with_client_options(ClientOptions::new().with_connect_timeout(Duration::from_secs(5)))
@@ -109,14 +129,16 @@ impl Target {
         Ok(Self {
             place: format!("s3://{bucket} at {address}"),
             server: endpoint[url::Position::BeforeHost..url::Position::AfterPort].to_owned(),
-            plain_http,
+            wire,
+            aws: policy::Server::at(Some(&endpoint)) == policy::Server::Aws,
+            profile,
             builder,
         })
     }
 }
 
 /// The bucket's name: the URL's host, and nothing else in it.
-fn bucket(url: &Url) -> Result<&str, String> {
+pub(crate) fn bucket(url: &Url) -> Result<&str, String> {
     let bare = url.username().is_empty()
         && url.password().is_none()
         && url.port().is_none()
@@ -126,6 +148,16 @@ fn bucket(url: &Url) -> Result<&str, String> {
     match url.host_str() {
         Some(bucket) if bare && !bucket.is_empty() => Ok(bucket),
         _ => Err("url holds more or less than a bucket: write s3://bucket".to_owned()),
+    }
+}
+
+/// Whether it is this machine by its very name.
+fn is_loopback(endpoint: &Url) -> bool {
+    match endpoint.host() {
+        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 
@@ -151,15 +183,23 @@ fn checked(endpoint: Url) -> Result<Url, String> {
 fn heeded(variables: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<String, String> {
     variables
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, value)| ENVIRONMENT.contains(&name.as_str()) && !value.is_empty())
+        .filter(|(name, value)| {
+            let known = |names: &[&str]| names.contains(&name.as_str());
+            (known(&ENVIRONMENT) || known(&profile::ENVIRONMENT)) && !value.is_empty()
+        })
         .collect()
+}
+
+/// Whether the environment itself has keys: they count before a profile's, as in AWS's own tools.
+fn has_keys<'a>(named: &impl Fn(&str) -> Option<&'a str>) -> bool {
+    named("AWS_ACCESS_KEY_ID").is_some() && named("AWS_SECRET_ACCESS_KEY").is_some()
 }
 
 /// Whether the environment names credentials. Without this, `object_store` would ask for EC2's
 /// metadata service, for minutes, wherever this runs.
 fn credentials_in<'a>(named: &impl Fn(&str) -> Option<&'a str>) -> Result<(), String> {
     let both = |a, b| named(a).is_some() && named(b).is_some();
-    if both("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    if has_keys(named)
         || both("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN")
         || named("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").is_some()
         || both(
@@ -171,7 +211,7 @@ fn credentials_in<'a>(named: &impl Fn(&str) -> Option<&'a str>) -> Result<(), St
     } else {
         Err(
             "no credentials: write access_key and secret_key, or set AWS_ACCESS_KEY_ID and \
-             AWS_SECRET_ACCESS_KEY, or a role's variables; on EC2, write imds = true"
+             AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a role's variables; on EC2, write imds = true"
                 .to_owned(),
         )
     }
@@ -250,7 +290,7 @@ mod tests {
         let settings = with_keys(settings("s3://inbox", Some("http://127.0.0.1:9000")));
         let variables = [KEYS[0], KEYS[1], ("AWS_REGION", "eu-west-1")];
         let target = target(&settings, &variables).unwrap();
-        assert!(target.plain_http);
+        assert_eq!(target.wire, Wire::PlainOnLoopback);
         assert_eq!(target.server, "127.0.0.1:9000");
         assert_eq!(target.builder.get_config_value(&AccessKeyId), None);
         let region = target.builder.get_config_value(&Region);
@@ -292,6 +332,42 @@ mod tests {
         assert!(target(&settings, &role).is_ok());
         settings.imds = true;
         assert!(target(&settings, &[]).is_ok());
+    }
+
+    #[test]
+    fn a_profile_counts_where_there_are_no_keys_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().to_str().unwrap();
+        std::fs::create_dir(folder.path().join(".aws")).unwrap();
+        let config =
+            "[profile reports]\nregion = eu-central-1\nendpoint_url = https://s3.example.com\n";
+        std::fs::write(folder.path().join(".aws/config"), config).unwrap();
+        let profile = [("AWS_PROFILE", "reports"), ("HOME", home)];
+
+        let from_profile = target(&settings("s3://inbox", None), &profile).unwrap();
+        assert!(from_profile.profile.is_some());
+        assert_eq!(from_profile.place, "s3://inbox at https://s3.example.com");
+        let region = from_profile.builder.get_config_value(&Region);
+        assert_eq!(region.as_deref(), Some("eu-central-1"));
+
+        let own = with_keys(settings("s3://inbox", Some("https://own.example.com")));
+        assert_eq!(target(&own, &profile).unwrap().profile, None);
+        let both = [
+            profile[0],
+            profile[1],
+            KEYS[0],
+            KEYS[1],
+            ("AWS_REGION", "eu-west-1"),
+        ];
+        let with_env = target(&settings("s3://inbox", None), &both).unwrap();
+        assert_eq!(with_env.profile, None);
+        assert_eq!(
+            with_env.place,
+            "s3://inbox at https://s3.eu-west-1.amazonaws.com"
+        );
+        let nobody = [("AWS_PROFILE", "nobody"), profile[1]];
+        let said = complaint(&settings("s3://inbox", None), &nobody);
+        assert!(said.starts_with("profile \"nobody\": neither "), "{said}");
     }
 
     #[test]

@@ -42,13 +42,14 @@ impl Inbox {
         format!("s3://{}", self.bucket)
     }
 
-    /// The keys of the reader: list, get and delete below `inbox/`, by `policies/reader.json`.
+    /// The keys of the reader: list, get and delete below `inbox/`, by what
+    /// `nightdrop-consumer policy` prints.
     pub fn reader(&self) -> Keys {
         self.reader.clone()
     }
 
-    /// The keys of a new user who may put below `inbox/<producer>/` and nothing else, by
-    /// `policies/producer.json`. Ask once for each producer.
+    /// The keys of a new user who may put below `inbox/<producer>/` and nothing else, by what
+    /// `nightdrop-producer policy` prints. Ask once for each producer.
     ///
     /// # Errors
     /// When the server does not do it.
@@ -56,6 +57,18 @@ impl Inbox {
         match self.kind {
             S3Kind::SeaweedFs => seaweedfs::producer(self, producer),
             S3Kind::Minio => minio::producer(self, producer),
+        }
+    }
+
+    /// The keys of a new user with a policy of one's own: for showing what comes of other rights than the two
+    /// programs print. On SeaweedFS not one that may list the whole bucket.
+    ///
+    /// # Errors
+    /// When the server does not do it.
+    pub fn user(&self, name: &str, policy: &str) -> Result<Keys> {
+        match self.kind {
+            S3Kind::SeaweedFs => seaweedfs::user(self, name, policy),
+            S3Kind::Minio => minio::set_up(self, name, policy),
         }
     }
 
@@ -71,7 +84,22 @@ impl Inbox {
     /// # Errors
     /// When the server does not answer; a refusal is an answer.
     pub fn request(&self, keys: &Keys, method: &str, path: &str, body: &str) -> Result<Answer> {
+        self.request_with(keys, method, path, &[], body)
+    }
+
+    /// The same, with headers.
+    ///
+    /// # Errors
+    /// When the server does not answer; a refusal is an answer.
+    pub fn request_with(
+        &self,
+        keys: &Keys,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Answer> {
         let path = format!("/{}/{path}", self.bucket);
-        signed::request(&self.endpoint, keys, "s3", method, &path, body)
+        signed::request(&self.endpoint, keys, "s3", method, &path, headers, body)
     }
 }

@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Inbox, Keys};
+use super::{Inbox, Keys, REGION};
 use crate::database::random_word;
 use crate::server::{Server, Start};
-use crate::{home, port, program};
+use crate::{home, policy, port, program};
 
 /// Where `minio` and `mc` are, if both are.
 pub(super) fn programs() -> Option<(PathBuf, PathBuf)> {
@@ -48,6 +48,8 @@ pub(super) fn start(root: &Keys) -> Result<(Server, u16)> {
             environment: vec![
                 ("MINIO_ROOT_USER", root.access_key.clone()),
                 ("MINIO_ROOT_PASSWORD", root.secret_key.clone()),
+                // Without it, a request signed for any region is good.
+                ("MINIO_SITE_REGION", REGION.to_owned()),
                 ("MINIO_BROWSER", "off".to_owned()),
                 // Else it asks the network for a newer release.
                 ("MINIO_UPDATE", "off".to_owned()),
@@ -61,16 +63,17 @@ pub(super) fn start(root: &Keys) -> Result<(Server, u16)> {
 
 /// Makes the bucket and its reader.
 pub(super) fn bucket(inbox: &Inbox) -> Result<Keys> {
-    set_up(inbox, "reader", "")
+    set_up(inbox, "reader", &policy::reader(&inbox.bucket)?)
 }
 
 pub(super) fn producer(inbox: &Inbox, producer: &str) -> Result<Keys> {
-    set_up(inbox, producer, producer)
+    let policy = policy::producer(&inbox.bucket, producer)?;
+    set_up(inbox, producer, &policy)
 }
 
 /// Runs `set-up.sh` for one more user. Users are the server's, not the bucket's: the bucket's name
 /// keeps them apart.
-fn set_up(inbox: &Inbox, user: &str, producers: &str) -> Result<Keys> {
+pub(super) fn set_up(inbox: &Inbox, user: &str, policy: &str) -> Result<Keys> {
     let (_, mc) = installed()?;
     let folder = home::folder("set-up")?;
     let keys = Keys {
@@ -84,6 +87,7 @@ fn set_up(inbox: &Inbox, user: &str, producers: &str) -> Result<Keys> {
     for (name, secret) in secrets {
         fs::write(folder.join(format!("{name}_s3")), secret)?;
     }
+    fs::write(folder.join(format!("{user}.json")), policy)?;
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Command::new("bash")
         .arg(here.join("set-up.sh"))
@@ -93,8 +97,8 @@ fn set_up(inbox: &Inbox, user: &str, producers: &str) -> Result<Keys> {
         .env("BUCKET", &inbox.bucket)
         .env("PREFIX", format!("{}-", inbox.bucket))
         .env("ROOT", &inbox.root.access_key)
-        .env("READER", if producers.is_empty() { user } else { "" })
-        .env("PRODUCERS", producers)
+        .env("USERS", user)
+        .env("POLICIES", &folder)
         .env("SECRETS", &folder)
         .stdin(Stdio::null())
         .output()

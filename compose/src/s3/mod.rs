@@ -127,7 +127,7 @@ impl S3 {
     fn wait(&mut self) -> Result<()> {
         let (endpoint, root) = (&self.endpoint, &self.root);
         self.server.wait(|| {
-            let answer = signed::request(endpoint, root, "s3", "GET", "/", "")?;
+            let answer = signed::request(endpoint, root, "s3", "GET", "/", &[], "")?;
             match answer.status {
                 200 => Ok(()),
                 _ => bail!("{} {}", answer.status, answer.body),

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use url::form_urlencoded::Serializer;
 
 use super::{Answer, Inbox, Keys, signed};
@@ -68,23 +68,66 @@ pub(super) fn bucket(inbox: &Inbox) -> Result<Keys> {
             answer.body
         );
     }
-    user(inbox, "reader", &policy::reader(&inbox.bucket))
+    let keys = user(inbox, "reader", &policy::reader(&inbox.bucket)?)?;
+    until_heard(inbox, &keys, |keys| {
+        inbox.request(keys, "GET", "inbox/nobody/nothing/1.json", "")
+    })?;
+    Ok(keys)
 }
 
 pub(super) fn producer(inbox: &Inbox, producer: &str) -> Result<Keys> {
-    user(inbox, producer, &policy::producer(&inbox.bucket, producer))
+    let keys = user(inbox, producer, &policy::producer(&inbox.bucket, producer)?)?;
+    let key = format!("inbox/{producer}/nothing/1.json");
+    // Not the digest of what is sent: nothing is written.
+    let wrong = [("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==")];
+    until_heard(inbox, &keys, |keys| {
+        inbox.request_with(keys, "PUT", &key, &wrong, "{}")
+    })?;
+    Ok(keys)
 }
 
-fn user(inbox: &Inbox, name: &str, policy: &str) -> Result<Keys> {
+/// A policy is sent along a way of its own, and may come later than the keys: then what it allows is refused at first.
+fn until_heard(
+    inbox: &Inbox,
+    keys: &Keys,
+    allowed: impl Fn(&Keys) -> Result<Answer>,
+) -> Result<()> {
+    let since = Instant::now();
+    loop {
+        let answer = allowed(keys)?;
+        if answer.status != 403 {
+            ensure!(
+                matches!(answer.status, 400 | 404),
+                "not what shows a right in {}: {} {}",
+                inbox.bucket,
+                answer.status,
+                answer.body
+            );
+            return Ok(());
+        }
+        if since.elapsed() > Duration::from_secs(30) {
+            bail!("SeaweedFS gave a user no rights: {}", answer.body);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The policy is attached, not put into the user: at each change of any user SeaweedFS 4.48 sends its S3 side all users
+/// without the policies in them, and until those are read again a user's rights are a summary in which who writes may
+/// delete (`SaveConfiguration` in its `weed/credential/propagating_store.go`, `authorizationRoute` in its
+/// `weed/s3api/auth_credentials.go`); an attached policy is sent along, and has no summary.
+pub(super) fn user(inbox: &Inbox, name: &str, policy: &str) -> Result<Keys> {
     let name = format!("{}-{name}", inbox.bucket);
-    iam(inbox, "CreateUser", &name, &[])?;
-    iam(
+    let user = ("UserName", name.as_str());
+    let answer = iam(
         inbox,
-        "PutUserPolicy",
-        &name,
-        &[("PolicyName", "nightdrop"), ("PolicyDocument", policy)],
+        "CreatePolicy",
+        &[("PolicyName", &name), ("PolicyDocument", policy)],
     )?;
-    let answer = iam(inbox, "CreateAccessKey", &name, &[])?;
+    let policy = answer.text("Arn").context("no Arn in the answer")?;
+    iam(inbox, "CreateUser", &[user])?;
+    iam(inbox, "AttachUserPolicy", &[user, ("PolicyArn", policy)])?;
+    let answer = iam(inbox, "CreateAccessKey", &[user])?;
     let text = |element| answer.text(element).map(str::to_owned);
     let keys = Keys {
         access_key: text("AccessKeyId").context("no AccessKeyId in the answer")?,
@@ -94,8 +137,8 @@ fn user(inbox: &Inbox, name: &str, policy: &str) -> Result<Keys> {
     Ok(keys)
 }
 
-/// The S3 side hears of a new user a moment later, and until then refuses every request as by an unknown
-/// key; for another moment it may know the user and not yet the whole of the policy, and allows too much.
+/// The IAM side answers also when the S3 side could not read the new user yet: then that refuses every request as by an
+/// unknown key, and reads again a moment later.
 fn known(inbox: &Inbox, keys: &Keys) -> Result<()> {
     let since = Instant::now();
     loop {
@@ -106,7 +149,7 @@ fn known(inbox: &Inbox, keys: &Keys) -> Result<()> {
         }
         if since.elapsed() > Duration::from_secs(30) {
             bail!(
-                "SeaweedFS does not know a user that it made, or its policy: {} {}",
+                "SeaweedFS does not know a user that it made: {} {}",
                 answer.status,
                 answer.body
             );
@@ -115,17 +158,17 @@ fn known(inbox: &Inbox, keys: &Keys) -> Result<()> {
     }
 }
 
-fn iam(inbox: &Inbox, action: &str, user: &str, more: &[(&str, &str)]) -> Result<Answer> {
+fn iam(inbox: &Inbox, action: &str, parameters: &[(&str, &str)]) -> Result<Answer> {
     let body = Serializer::new(String::new())
         .append_pair("Action", action)
         .append_pair("Version", "2010-05-08")
-        .append_pair("UserName", user)
-        .extend_pairs(more)
+        .extend_pairs(parameters)
         .finish();
-    let answer = signed::request(&inbox.endpoint, &inbox.root, "iam", "POST", "/", &body)?;
+    let answer = signed::request(&inbox.endpoint, &inbox.root, "iam", "POST", "/", &[], &body)?;
     if answer.status != 200 {
+        let (_, name) = parameters.first().unwrap_or(&("", ""));
         bail!(
-            "SeaweedFS refuses {action} for {user}: {} {}",
+            "SeaweedFS refuses {action} for {name}: {} {}",
             answer.status,
             answer.body
         );

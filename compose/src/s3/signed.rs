@@ -45,6 +45,7 @@ pub(super) fn request(
     service: &str,
     method: &str,
     path: &str,
+    headers: &[(&str, &str)],
     body: &str,
 ) -> Result<Answer> {
     let credential = AwsCredential {
@@ -58,8 +59,11 @@ pub(super) fn request(
         .header(
             CONTENT_TYPE,
             "application/x-www-form-urlencoded; charset=utf-8",
-        )
-        .body(HttpRequestBody::from(body.to_owned()))?;
+        );
+    for (name, value) in headers {
+        signed = signed.header(*name, *value);
+    }
+    let mut signed = signed.body(HttpRequestBody::from(body.to_owned()))?;
     AwsAuthorizer::new(&credential, service, REGION).try_authorize(&mut signed, None)?;
 
     let (parts, _) = signed.into_parts();

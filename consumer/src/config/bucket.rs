@@ -5,23 +5,29 @@ use std::time::Duration;
 
 use nightdrop_bucket::{Keys, Settings};
 use nightdrop_runtime::config as units;
+use nightdrop_runtime::config::reference::{DURATION, SECRET};
 use nightdrop_runtime::secret::Secret;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
 
-/// `[bucket]`
-#[derive(Debug, Clone, Deserialize)]
+/// Where the results lie, with the reader's credentials.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bucket {
     /// `s3://bucket` or `file:///folder`.
+    #[schemars(with = "String", extend("format" = "URL"))]
     pub url: Url,
     /// The S3 server, where it isn't AWS.
+    #[schemars(with = "Option<String>", extend("format" = "URL"))]
     pub endpoint: Option<Url>,
     /// The bucket's region.
     pub region: Option<String>,
-    /// Left out with `secret_key`: the standard AWS environment.
+    /// Left out with `secret_key`: the standard AWS environment (keys, `AWS_PROFILE`, web identity, ECS, EKS).
+    #[schemars(with = "Option<String>", extend("format" = SECRET))]
     pub access_key: Option<Secret>,
     /// The other half of `access_key`.
+    #[schemars(with = "Option<String>", extend("format" = SECRET))]
     pub secret_key: Option<Secret>,
     /// Credentials from EC2's metadata service.
     #[serde(default)]
@@ -29,6 +35,7 @@ pub struct Bucket {
     /// How long an object stays in the bucket after its verdict: longer where Postgres replicates
     /// asynchronously, and may lose a commit.
     #[serde(default, with = "units::duration")]
+    #[schemars(with = "String", extend("format" = DURATION))]
     pub delete_after: Duration,
 }
 

@@ -3,24 +3,30 @@
 use std::num::NonZeroU32;
 
 use nightdrop_runtime::config as units;
+use nightdrop_runtime::config::reference::SIZE;
 use nightdrop_schema::Caps;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// `[caps]`
-#[derive(Debug, Clone, Deserialize)]
+/// What a file may ask for at most.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CapsConfig {
     /// A whole file, inflated.
     #[serde(with = "units::size")]
+    #[schemars(with = "String", extend("format" = SIZE))]
     pub file: u64,
     /// One cell.
     #[serde(with = "units::size")]
+    #[schemars(with = "String", extend("format" = SIZE))]
     pub cell: u64,
     /// One row.
     #[serde(with = "units::size")]
+    #[schemars(with = "String", extend("format" = SIZE))]
     pub row: u64,
     /// All that stands before the rows.
     #[serde(with = "units::size")]
+    #[schemars(with = "String", extend("format" = SIZE))]
     pub head: u64,
     /// Nested arrays and objects.
     pub depth: usize,
@@ -57,8 +63,8 @@ impl CapsConfig {
     }
 }
 
-/// `[quota]`: what one producer may take up, so that none does it at the others' cost.
-#[derive(Debug, Clone, Deserialize)]
+/// What one producer may take up, so that none does it at the others' cost.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quota {
     /// Files that wait in the ledger; more of them stay unlisted in the bucket.
@@ -67,6 +73,7 @@ pub struct Quota {
     pub held: NonZeroU32,
     /// Stored bytes of parked files; what exceeds them is held until there is room.
     #[serde(with = "units::size")]
+    #[schemars(with = "String", extend("format" = SIZE))]
     pub parked: u64,
     /// Report tables; a job that would need one more is held until one is retired.
     pub tables: u32,

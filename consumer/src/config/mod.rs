@@ -1,25 +1,31 @@
-//! The consumer's configuration file. Names, units and defaults are those of the reference in the README.
-//! `bucket.rs`, `limits.rs` and `route.rs` have what is more than a key and its default.
+//! The consumer's configuration file. `docs/configuration.md` is made from these types.
+//! The other files here have what is more than a key and its default.
 
 mod bucket;
+mod expect;
 mod limits;
 mod route;
+mod webhook;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use nightdrop_runtime::config as units;
+use nightdrop_runtime::config::reference::{self, DURATION, Reference, SECRET, SIZE};
 use nightdrop_runtime::secret::Secret;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
 pub use bucket::Bucket;
+pub use expect::Expect;
 pub use limits::{CapsConfig, Quota};
 pub use route::{Producers, Route};
+pub use webhook::{Address, Format, Webhook};
 
 /// `consumer.toml`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where the results lie, with the reader's credentials.
@@ -44,21 +50,40 @@ pub struct Config {
     /// How long things are kept.
     #[serde(default)]
     pub keep: Keep,
-    /// Health checks.
+    /// Health checks, metrics and the status page.
     #[serde(default)]
     pub http: Http,
     /// Tables that several producers' jobs share.
     #[serde(default, rename = "route")]
     pub routes: Vec<Route>,
+    /// Jobs that are to come, whether or not they promise it themselves.
+    #[serde(default, rename = "expect")]
+    pub expected: Vec<Expect>,
+    /// Who is told when something is wrong, and when it is no more.
+    #[serde(default, rename = "webhook", deserialize_with = "webhook::each_once")]
+    #[schemars(with = "Vec<webhook::Table>")]
+    pub webhooks: Vec<Webhook>,
 }
 
-/// `[postgres]`
-#[derive(Debug, Clone, Deserialize)]
+/// The reference of the file's keys.
+pub fn reference() -> Reference {
+    reference::of::<Config>()
+}
+
+/// The same, at the end of `--help`.
+pub(crate) fn help() -> String {
+    format!("The keys of the configuration file:\n{}", reference())
+}
+
+/// Where results go.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Postgres {
     /// `postgres://role@host/database`, without the password.
+    #[schemars(with = "String", extend("format" = "URL"))]
     pub url: Url,
     /// The role's password.
+    #[schemars(with = "Option<String>", extend("format" = SECRET))]
     pub password: Option<Secret>,
     /// Apply pending migrations at start.
     #[serde(default = "yes")]
@@ -69,15 +94,17 @@ fn yes() -> bool {
     true
 }
 
-/// `[poll]`
-#[derive(Debug, Clone, Deserialize)]
+/// How often the bucket is asked.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Poll {
     /// The pause between two LISTs while results keep coming.
     #[serde(with = "units::duration")]
+    #[schemars(with = "String", extend("format" = DURATION))]
     pub min: Duration,
     /// The pause that it grows to while none comes.
     #[serde(with = "units::duration")]
+    #[schemars(with = "String", extend("format" = DURATION))]
     pub max: Duration,
 }
 
@@ -90,23 +117,27 @@ impl Default for Poll {
     }
 }
 
-/// `[load]`
-#[derive(Debug, Clone, Deserialize)]
+/// How files are claimed and loaded.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Load {
     /// How long a claim outlives the consumer that made it; renewed while it works. At least a second.
     #[serde(deserialize_with = "lease")]
+    #[schemars(with = "String", extend("format" = DURATION))]
     pub lease: Duration,
     /// At most so many files in one transaction.
     pub batch_files: NonZeroU32,
     /// A file stored larger than this is streamed, in a lane of its own.
     #[serde(with = "units::size")]
+    #[schemars(with = "String", extend("format" = SIZE))]
     pub stream_above: u64,
     /// A bad file stored larger than this stays in the bucket, held.
     #[serde(with = "units::size")]
+    #[schemars(with = "String", extend("format" = SIZE))]
     pub park_up_to: u64,
     /// How far a result's `time` may lie ahead of Postgres's clock.
     #[serde(with = "units::duration")]
+    #[schemars(with = "String", extend("format" = DURATION))]
     pub clock_skew: Duration,
 }
 
@@ -132,13 +163,14 @@ impl Default for Load {
 }
 
 /// `[breaker]`: after so many failures in a row nothing is asked for a while, of the bucket or of Postgres.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Breaker {
     /// Failures in a row that open it.
     pub failures: NonZeroU32,
     /// How long it stays open.
     #[serde(with = "units::duration")]
+    #[schemars(with = "String", extend("format" = DURATION))]
     pub open_for: Duration,
     /// Calls that must succeed in a row before it is closed again.
     pub trials: NonZeroU32,
@@ -154,17 +186,19 @@ impl Default for Breaker {
     }
 }
 
-/// `[keep]`
-#[derive(Debug, Clone, Deserialize)]
+/// How long things are kept.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Keep {
     /// Decided files older than this leave the ledger; what was loaded is remembered by run and hash, for good.
     /// At least an hour: what a LIST that is under way still shows must be known.
     #[serde(deserialize_with = "history")]
+    #[schemars(with = "String", extend("format" = DURATION))]
     pub history: Duration,
     /// Files parked for longer raise an alarm (a line at `error` each hour, and in `status`); they are never dropped
     /// by themselves.
     #[serde(with = "units::duration")]
+    #[schemars(with = "String", extend("format" = DURATION))]
     pub parked: Duration,
 }
 
@@ -185,18 +219,23 @@ impl Default for Keep {
     }
 }
 
-/// `[http]`
-#[derive(Debug, Clone, Deserialize)]
+/// What is served to browsers and to what watches: the status page, health checks, metrics.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// Where `/livez` and `/readyz` answer.
+    /// Where `/livez`, `/readyz`, `/metrics` and the status page answer.
+    #[schemars(with = "String", extend("format" = "address and port"))]
     pub listen: SocketAddr,
+    /// What a browser is asked for before it sees the status page; needed where `listen` is more than loopback.
+    #[schemars(with = "Option<String>", extend("format" = SECRET))]
+    pub token: Option<Secret>,
 }
 
 impl Default for Http {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
+            token: None,
         }
     }
 }

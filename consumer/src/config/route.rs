@@ -1,17 +1,21 @@
 //! Which jobs go to a table that somebody else made, or that they share.
 
 use nightdrop_schema::{Job, Producer};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// `[[route]]`
-#[derive(Debug, Clone, Deserialize)]
+/// A table that several producers' jobs share, or that somebody else made.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// The job whose results are sent here.
+    #[schemars(with = "String", extend("format" = "name"))]
     pub job: Job,
     /// Whose: names, or `"*"` for every producer.
+    #[schemars(with = "Vec<String>", extend("format" = "list of names"))]
     pub producers: Vec<Producers>,
     /// `schema.table`
+    #[schemars(with = "String", extend("format" = "`\"schema.table\"`"))]
     pub table: crate::table::Name,
 }
 

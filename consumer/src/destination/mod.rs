@@ -13,9 +13,9 @@ use sqlx::{AssertSqlSafe, PgTransaction};
 use crate::catalog;
 use crate::config::{Config, Quota, Route};
 use crate::failpoint::failpoint;
-use crate::ledger::job;
 use crate::ledger::reason::{Cause, Reason};
 use crate::ledger::state::State;
+use crate::ledger::{job, shape};
 use crate::pool::{LIMIT, Pool, no_answer};
 use crate::remedy::Remedy;
 use crate::sqlstate;
@@ -66,12 +66,18 @@ impl Error {
             Self::Unfit(_) => Remedy::Park,
             Self::NotYet(..) => Remedy::Retry,
             Self::Blocked(_) => Remedy::Pause,
-            // Somebody reads or changes the table: that is no reason for other jobs to wait.
-            Self::Postgres { source, .. } if sqlstate::is_locked_out(source) => Remedy::Pause,
-            // No row is at fault where none was written: what looks like data (a schema made twice at
-            // the same time is 23505) is weather here.
+            // Somebody reads or changes the table, or a look at it takes too long: that is no reason for
+            // other jobs to wait.
+            Self::Postgres { source, .. }
+                if sqlstate::is_locked_out(source) || sqlstate::is_cancelled(source) =>
+            {
+                Remedy::Pause
+            }
+            // No row is at fault where none was written: what looks like data (an event trigger that raises,
+            // a column's name that the database has no letters for, a schema that a person makes at the same
+            // time) stands against this table, and against no other.
             Self::Postgres { source, .. } => match sqlstate::remedy(source) {
-                Remedy::Park => Remedy::Retry,
+                Remedy::Park => Remedy::Pause,
                 other => other,
             },
         }
@@ -162,6 +168,9 @@ impl Settlement<'_> {
             Some(known) => known.life,
             None => self.write_down(transaction, &name).await?,
         };
+        shape::write_down(transaction, self.producer, self.job, self.header)
+            .await
+            .map_err(|source| self.postgres(source))?;
         if !fit.missing.is_empty() {
             self.extend(transaction, &name, &fit.missing).await?;
         }

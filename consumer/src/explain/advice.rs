@@ -7,6 +7,9 @@ use crate::ledger::reason::Cause;
 pub(crate) fn advice(cause: Option<Cause>, file: i64, producer: &str, job: &str) -> String {
     let retry = format!("`nightdrop-consumer parked retry {file}`");
     let drop = format!("`nightdrop-consumer parked drop {file}`");
+    let again = format!(
+        "have the producer run {job} again (a cursor job reads on behind this file, until its watermark is removed and --start says where from)"
+    );
     match cause {
         Some(
             Cause::Truncated
@@ -16,10 +19,10 @@ pub(crate) fn advice(cause: Option<Cause>, file: i64, producer: &str, job: &str)
             | Cause::RepeatedKey
             | Cause::TooWide,
         ) => format!(
-            "this file will never load as it is: have the producer run {job} again, then {drop}"
+            "this file will never load as it is: once the query is mended, {again}, then {drop}"
         ),
         Some(Cause::TooLarge) => format!(
-            "if it is meant to be so large, raise the cap in [caps], then {retry}; if not, have the producer run {job} again, then {drop}"
+            "if it is meant to be so large, raise the cap in [caps], then {retry}; if not, {again}, then {drop}"
         ),
         Some(Cause::UnknownVersion) => {
             "it loads by itself once a consumer that knows its type is at work".to_owned()
@@ -28,14 +31,14 @@ pub(crate) fn advice(cause: Option<Cause>, file: i64, producer: &str, job: &str)
             "it loads by itself once Postgres's clock has come to its time".to_owned()
         }
         Some(Cause::RunReused) => format!(
-            "compare the two (`nightdrop-consumer parked export {file}`); if this one is wanted too, have the producer run {job} again, under an id of its own; then {drop}"
+            "compare the two (`nightdrop-consumer parked export {file}`); if this one is wanted too, {again}, under an id of its own; then {drop}"
         ),
         Some(Cause::ChangedMode | Cause::ChangedKey | Cause::ChangedType) => format!(
             "if the change is meant: `nightdrop-consumer retire {producer} {job}`, then {retry}; if not, mend the job's query, then {drop}"
         ),
         Some(Cause::ColumnUnknown) => format!("once the table has the column: {retry}"),
         Some(Cause::PartialOverlap) => format!(
-            "what newer results left of it has to come anew: have the producer run {job} again for that part, then {drop}"
+            "what newer results left of it has to come anew: have the producer run {job} for that part, with --from and --to, then {drop}"
         ),
         Some(Cause::Refused) => {
             format!("once the table takes it: {retry}; if it never should: {drop}")
@@ -69,6 +72,7 @@ pub(crate) fn advice(cause: Option<Cause>, file: i64, producer: &str, job: &str)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::state::State;
 
     #[test]
     fn every_cause_that_keeps_a_file_out_has_a_way_out() {
@@ -78,6 +82,23 @@ mod tests {
                 !helps.is_empty() && !helps.ends_with('.'),
                 "{cause:?}: {helps}"
             );
+        }
+    }
+
+    /// Who is woken at night reads that page.
+    #[test]
+    fn every_cause_of_an_alarm_is_on_the_page_of_operations() {
+        let page = include_str!("../../../docs/operations.md");
+        for cause in Cause::ALL {
+            let table = match cause.state() {
+                State::Parked => "| PARKED |",
+                State::Held => "| HELD |",
+                _ => continue,
+            };
+            let rows = page.split_once(table).unwrap().1;
+            let rows = rows.split_once("\n\n").unwrap().0;
+            let name = format!("`{}`", cause.as_str());
+            assert!(rows.contains(&name), "{table} {name}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use nightdrop_schema::{Job, Producer};
 
-use super::sentence::at;
+use crate::columns::{self, at};
 use crate::ledger::look::JobLook;
 
 /// Where the job's results go, how fresh they are, and what keeps others. `jobs` are the producer's known
@@ -36,11 +36,20 @@ pub(super) fn sentence(
                 at(newest.as_of),
                 at(newest.loaded_at)
             );
+            if let Some(parameters) = &newest.parameters {
+                let _ = write!(text, ", read with {}", columns::line(parameters));
+            }
             match newest.next_by {
                 Some(by) if by < look.now => {
+                    // What nobody lists can't be known to wait.
+                    let who = match (look.consumers, look.waiting) {
+                        (0, _) => "no consumer is connected: start `nightdrop-consumer run`",
+                        (_, 0) => "look at the producer",
+                        _ => "it waits here",
+                    };
                     let _ = write!(
                         text,
-                        "; the next was promised by {} and is late: look at the producer",
+                        "; the next was promised by {} and is late: {who}",
                         at(by)
                     );
                 }
@@ -132,6 +141,7 @@ mod tests {
                 as_of: time("2026-11-21T05:00:00Z"),
                 loaded_at: time("2026-11-21T05:00:12Z"),
                 next_by: Some(time("2026-11-21T11:00:00Z")),
+                parameters: None,
             }),
             waiting: 2,
             claimed: 0,
@@ -154,7 +164,20 @@ mod tests {
 
     #[test]
     fn a_job_says_where_it_goes_how_fresh_it_is_and_what_keeps_it() {
-        insta::assert_snapshot!(says(&look(), &[]), @"jfk/departures goes to jfk.departures (append). Its newest result is as of 2026-11-21 05:00:00Z, loaded at 2026-11-21 05:00:12Z; the next was promised by 2026-11-21 11:00:00Z and is late: look at the producer. 2 wait, and no consumer is connected: start `nightdrop-consumer run`; 1 parked, 0 held: `nightdrop-consumer parked list --producer jfk --job departures`");
+        insta::assert_snapshot!(says(&look(), &[]), @"jfk/departures goes to jfk.departures (append). Its newest result is as of 2026-11-21 05:00:00Z, loaded at 2026-11-21 05:00:12Z; the next was promised by 2026-11-21 11:00:00Z and is late: no consumer is connected: start `nightdrop-consumer run`. 2 wait, and no consumer is connected: start `nightdrop-consumer run`; 1 parked, 0 held: `nightdrop-consumer parked list --producer jfk --job departures`");
+        let newest = Newest {
+            parameters: Some(r#"{"cursor.to":"2026-11-21T04:55:00Z"}"#.into()),
+            next_by: None,
+            ..look().newest.unwrap()
+        };
+        let reads_on = JobLook {
+            newest: Some(newest),
+            consumers: 1,
+            waiting: 0,
+            parked: 0,
+            ..look()
+        };
+        insta::assert_snapshot!(says(&reads_on, &[]), @r#"jfk/departures goes to jfk.departures (append). Its newest result is as of 2026-11-21 05:00:00Z, loaded at 2026-11-21 05:00:12Z, read with {"cursor.to":"2026-11-21T04:55:00Z"}; it promises no time for the next. Nothing waits; 0 parked, 0 held"#);
         let rests = JobLook {
             rests: Some((
                 time("2026-11-21T12:05:00Z"),

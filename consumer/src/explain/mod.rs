@@ -12,11 +12,12 @@ use std::time::Duration;
 use nightdrop_schema::{Job, Key, Producer, RunId};
 use serde::Serialize;
 
+use crate::columns::at;
 use crate::ledger::breaker;
-use crate::ledger::history::{self, LIMIT, Pruned, Sighting, Wanted};
+use crate::ledger::history::{self, Around, LIMIT, Pruned, Sighting, Wanted};
 use crate::ledger::look::{self, JobLook};
 use crate::pool::Pool;
-use sentence::{at, sentence};
+use sentence::sentence;
 use waiting::left_alone;
 
 /// What a person asked about.
@@ -148,11 +149,7 @@ async fn explain_files(
     let mut sightings = history::sightings(pool, wanted).await?;
     if sightings.is_empty() {
         if let Some(pruned) = history::pruned(pool, wanted).await? {
-            let sentence = format!(
-                "loaded, as file {}, and its history is pruned, being older than [keep] history; its rows are in the reports, unless later ones took their place",
-                pruned.file
-            );
-            return Ok((sentence, About::Pruned(pruned)));
+            return Ok((forgotten(&pruned), About::Pruned(pruned)));
         }
         let mut sentence = never_seen(what, wanted, site);
         if let Some(open) = breaker::open(pool).await? {
@@ -181,6 +178,56 @@ async fn explain_files(
     let others = lines(pool, &sightings, site).await?;
     let sighting = Box::new(sighting);
     Ok((sentence, About::File { sighting, others }))
+}
+
+fn forgotten(pruned: &Pruned) -> String {
+    format!(
+        "loaded, as file {}, and its history is pruned, being older than [keep] history; its rows are in the reports, unless later ones took their place",
+        pruned.file
+    )
+}
+
+/// One file by its row, as the page of it shows it.
+#[derive(Debug, Clone)]
+pub enum File {
+    /// What the ledger has.
+    There {
+        /// The row.
+        sighting: Box<Sighting>,
+        /// What stands around it.
+        around: Box<Around>,
+        /// Where it is, and what to do.
+        sentence: String,
+    },
+    /// Loaded, and pruned: the sentence.
+    Pruned(Pruned, String),
+    /// Nobody has seen it: the sentence.
+    Unknown(String),
+}
+
+/// Explains one file by its row, for a consumer that is at work itself. All that it reads is found by an index,
+/// however much there is.
+///
+/// # Errors
+/// When Postgres is away.
+pub async fn file(pool: &Pool, file: i64, site: Site<'_>) -> Result<File, sqlx::Error> {
+    let Some(sighting) = history::sighting_of(pool, file).await? else {
+        return Ok(match history::pruned_of(pool, file).await? {
+            Some(pruned) => {
+                let sentence = forgotten(&pruned);
+                File::Pruned(pruned, sentence)
+            }
+            None => File::Unknown(never_seen(&file.to_string(), &Wanted::File(file), site)),
+        });
+    };
+    let mut around = history::around(pool, file).await?;
+    around.consumers += 1;
+    let sentence = sentence(&sighting, &around, site.delete_after);
+    Ok(File::There {
+        sighting: Box::new(sighting),
+        around: Box::new(around),
+        sentence,
+    })
 }
 
 /// How many results these sightings are of: a run is one, under whatever keys it came.

@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::advice::advice;
 use super::waiting::waiting;
+use crate::columns::{self, at};
 use crate::ledger::history::{Around, Other, Sighting};
 use crate::ledger::reason::Cause;
-
-/// As people read an instant.
-pub(super) fn at(instant: DateTime<Utc>) -> String {
-    instant.format("%Y-%m-%d %H:%M:%SZ").to_string()
-}
 
 /// Where this file is, and what to do. `delete_after` is how long objects stay after their verdict.
 pub(super) fn sentence(file: &Sighting, around: &Around, delete_after: Duration) -> String {
@@ -21,8 +17,9 @@ pub(super) fn sentence(file: &Sighting, around: &Around, delete_after: Duration)
     match file.state.as_str() {
         "waiting" => waiting(file, around),
         "loaded" => format!(
-            "loaded since {since}: {}; {}",
+            "loaded since {since}: {}{}; {}",
             rows(file, around),
+            read_with(file),
             object(file, around, delete_after)
         ),
         "superseded" => match &around.newer {
@@ -110,6 +107,13 @@ fn loaded(other: &Other) -> String {
     }
 }
 
+fn read_with(file: &Sighting) -> String {
+    match &file.parameters {
+        Some(parameters) => format!(", read with {}", columns::line(parameters)),
+        None => String::new(),
+    }
+}
+
 fn rows(file: &Sighting, around: &Around) -> String {
     let rows = match file.rows {
         Some(0) => "it had no rows".to_owned(),
@@ -172,6 +176,8 @@ fn missing(file: &Sighting, around: &Around, since: &str, why: &str) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use chrono::{DateTime, Utc};
+
     use super::*;
 
     const NOW: &str = "2026-11-21T12:00:00Z";
@@ -199,6 +205,7 @@ pub(super) mod tests {
             retry_at: None,
             rows: Some(27),
             mode: Some("append".into()),
+            parameters: None,
             reason: None,
             error: None,
             kept: false,

@@ -1,6 +1,6 @@
 //! What a file that waits is waiting for. Pure.
 
-use super::sentence::at;
+use crate::columns::at;
 use crate::ledger::breaker::Kept;
 use crate::ledger::history::{Around, Sighting};
 

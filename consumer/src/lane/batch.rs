@@ -1,7 +1,7 @@
 //! Small files, some hundreds at a time: fetched and decoded at once, loaded in one commit.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -10,7 +10,6 @@ use nightdrop_schema::{Job, Producer};
 
 use super::lease::Lease;
 use super::queue::Queue;
-use super::size::Size;
 use super::{AWAY, BUSY, Error, Progress, give_back, unfit};
 use crate::consumer::Consumer;
 use crate::destination::{self, Destination};
@@ -25,31 +24,44 @@ use crate::load::batch::{Loaded, load};
 use crate::load::{Group, Ready, Watch};
 use crate::park;
 use crate::remedy::Remedy;
+use crate::traces;
 
 /// So many GETs at once.
 const FETCHES: usize = 128;
 
-/// Once a batch holds so many bytes of rows, the rest of its files is given back.
-const ROWS: usize = 24 * 1024 * 1024;
+/// Once a batch holds so many bytes, the rest of its files is given back.
+const BYTES: usize = 8 * 1024 * 1024;
 
-/// Claims a batch and sees it through.
+/// Claims a batch and sees it through. Of several side by side one claims, one fetches, the others load.
 ///
 /// # Errors
 /// When the bucket or Postgres is away; what has no verdict by then is given back.
-pub async fn pass(consumer: &Consumer, size: &mut Size) -> Result<Progress, Error> {
-    let _under_way = consumer.company.batch().await;
-    let begun = Instant::now();
-    let claim = super::claim(consumer, Lane::Batch(size.now())).await?;
+pub async fn pass(consumer: &Consumer) -> Result<Progress, Error> {
+    let company = &consumer.company;
+    let _under_way = company.batch().await;
+    let mut claiming = company.claiming().await;
+    let changes = company.changes();
+    if claiming.is_in_vain(changes) {
+        return Ok(Progress::default());
+    }
+    let claim = super::claim(consumer, Lane::Batch(company.size())).await?;
     if claim.files.is_empty() {
+        claiming.found_nothing(changes);
         return Ok(Progress::default());
     }
     let lease = Lease::keep(consumer, &claim);
-    let done = work(consumer, &claim, &lease.watch).await;
+    let fetching = company.fetching().await;
+    drop(claiming);
+    let begun = Instant::now();
+    let fetched = fetch(consumer, &claim.files).await;
+    drop(fetching);
+    let done = work(consumer, &claim, fetched, &lease.watch).await;
     drop(lease);
-    size.learn(claim.files.len(), begun.elapsed());
+    company.learn(claim.files.len(), begun.elapsed());
     if !matches!(done, Ok(decided) if decided == claim.files.len()) {
         give_back(consumer, &claim, Duration::ZERO).await;
     }
+    company.changed();
     Ok(Progress {
         claimed: claim.files.len(),
         decided: done?,
@@ -66,20 +78,25 @@ struct Sorted {
     away: Vec<(i64, fetch::Error)>,
 }
 
-async fn work(consumer: &Consumer, claim: &Claim, watch: &Watch) -> Result<usize, Error> {
+async fn work(
+    consumer: &Consumer,
+    claim: &Claim,
+    fetched: Sorted,
+    watch: &Watch,
+) -> Result<usize, Error> {
     let Sorted {
         ready,
         verdicts,
         bad,
         large,
         mut away,
-    } = fetch(consumer, &claim.files).await;
-
+    } = fetched;
     let mut tally = Tally::default();
     let mut sent = 0;
     // Good files first: what is bad never delays them.
     let mut unfit = Vec::new();
-    let groups = group(consumer, ready, &mut unfit).await?;
+    let begun = SystemTime::now();
+    let groups = group(consumer, ready, &mut unfit, begun).await?;
     if !groups.is_empty() {
         let loaded = load(
             consumer.pool(),
@@ -88,7 +105,19 @@ async fn work(consumer: &Consumer, claim: &Claim, watch: &Watch) -> Result<usize
             consumer.config.load.clock_skew,
         )
         .await?;
-        tally += consumer.count(loaded.tally);
+        traces::loaded(&loaded.decided, begun);
+        for ready in groups.iter().flat_map(|group| &group.files) {
+            let of = |(id, _): &&(i64, Reason)| *id == ready.file.id;
+            if let Some((_, reason)) = loaded.unfit.iter().find(of) {
+                traces::unfit(
+                    &ready.file,
+                    ready.content.trace.as_ref(),
+                    reason.cause,
+                    begun,
+                );
+            }
+        }
+        tally += consumer.count(&loaded.decided);
         settle(consumer, claim, loaded, &mut unfit).await?;
     }
     drop(groups);
@@ -98,7 +127,7 @@ async fn work(consumer: &Consumer, claim: &Claim, watch: &Watch) -> Result<usize
     }
     if !verdicts.is_empty() || !bad.is_empty() {
         tally += consumer.count(
-            park::decide(consumer.pool(), claim.token, verdicts, bad, consumer.room()).await?,
+            &park::decide(consumer.pool(), claim.token, verdicts, bad, consumer.room()).await?,
         );
     }
     if !large.is_empty() {
@@ -124,7 +153,7 @@ async fn work(consumer: &Consumer, claim: &Claim, watch: &Watch) -> Result<usize
 /// fails to give says nothing of those beside it.
 async fn fetch(consumer: &Consumer, files: &[File]) -> Sorted {
     let mut sorted = Sorted::default();
-    let (mut rows, mut failures) = (0, 0);
+    let (mut bytes, mut failures) = (0, 0);
     let mut queue = Queue::new(files);
     let mut arriving = FuturesUnordered::new();
     loop {
@@ -145,13 +174,13 @@ async fn fetch(consumer: &Consumer, files: &[File]) -> Sorted {
         }
         match one {
             Fetched::Ready(ready) => {
-                rows += ready.rows.len();
-                queue.fetched(&file, ready.rows.len());
+                bytes += ready.bytes();
+                queue.fetched(&file, ready.bytes());
                 sorted.ready.push(*ready);
             }
             Fetched::Note(verdict) | Fetched::Settled(verdict) => sorted.verdicts.push(*verdict),
             Fetched::Bad(id, reason, stored) => {
-                rows += stored.len();
+                bytes += stored.len();
                 queue.fetched(&file, stored.len());
                 sorted.bad.push((id, reason, stored));
             }
@@ -165,7 +194,7 @@ async fn fetch(consumer: &Consumer, files: &[File]) -> Sorted {
                 }
             }
         }
-        if rows > ROWS {
+        if bytes > BYTES {
             break;
         }
     }
@@ -177,6 +206,7 @@ async fn group(
     consumer: &Consumer,
     mut ready: Vec<Ready>,
     unfit: &mut Vec<(i64, Reason)>,
+    begun: SystemTime,
 ) -> Result<Vec<Group>, Error> {
     ready.sort_by_key(|ready| (ready.content.as_of, ready.file.id));
     let mut groups: BTreeMap<(Producer, Job), Group> = BTreeMap::new();
@@ -202,7 +232,15 @@ async fn group(
             .await
         {
             Ok(destination) => add(&mut groups, whose, destination, ready),
-            Err(destination::Error::Unfit(reason)) => unfit.push((ready.file.id, reason)),
+            Err(destination::Error::Unfit(reason)) => {
+                traces::unfit(
+                    &ready.file,
+                    ready.content.trace.as_ref(),
+                    reason.cause,
+                    begun,
+                );
+                unfit.push((ready.file.id, reason));
+            }
             // Given back with what has no verdict, and taken again when the first has its own.
             Err(destination::Error::NotYet(..)) => {}
             Err(error) if error.remedy() == Remedy::Pause => {

@@ -1,23 +1,39 @@
 //! What else this process is working on: large files are never all of one producer's, and a suspect is
 //! tried while nothing else could be what ends the process.
 
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nightdrop_schema::Producer;
 use tokio::sync::{MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::time::timeout;
 
+use super::size::Size;
+
 /// So long a suspect waits for what is under way, and so long everything else waits for it.
 pub(super) const QUIET: Duration = Duration::from_secs(5);
 
+/// So often it is looked for what is no longer put off or leased: each lane would for each claim.
+const BRING_BACK: Duration = Duration::from_millis(500);
+
+/// So long a claim that found nothing holds for all lanes, unless something is known to have changed:
+/// arrivals wake them all, and one of them looks.
+const NOTHING: Duration = Duration::from_millis(100);
+
 /// What the lanes of one process know of each other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Company {
     batches: RwLock<()>,
     streams: RwLock<()>,
+    claiming: tokio::sync::Mutex<Claims>,
+    changes: AtomicU64,
+    fetching: tokio::sync::Mutex<()>,
+    size: Mutex<Size>,
     choosing: tokio::sync::Mutex<()>,
     streaming: Mutex<Vec<Producer>>,
+    brought_back: Mutex<Option<Instant>>,
 }
 
 /// Nothing else goes on while this is held, but for what took longer than [`QUIET`] to end.
@@ -27,6 +43,13 @@ pub(super) struct Alone<'a> {
     batches: Option<RwLockWriteGuard<'a, ()>>,
 }
 
+/// What the batches' claims came to so far.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    /// The last one found nothing: after how many changes, and when.
+    nothing: Option<(u64, Instant)>,
+}
+
 /// A lane works on a large file of this producer until this is dropped.
 pub(super) struct Streaming<'a> {
     company: &'a Company,
@@ -34,9 +57,76 @@ pub(super) struct Streaming<'a> {
 }
 
 impl Company {
+    /// Of lanes that take at most so many small files at once.
+    pub fn new(batch_files: NonZeroU32) -> Self {
+        Self {
+            batches: RwLock::default(),
+            streams: RwLock::default(),
+            claiming: tokio::sync::Mutex::default(),
+            changes: AtomicU64::new(0),
+            fetching: tokio::sync::Mutex::default(),
+            size: Mutex::new(Size::new(batch_files.get())),
+            choosing: tokio::sync::Mutex::default(),
+            streaming: Mutex::default(),
+            brought_back: Mutex::default(),
+        }
+    }
+
     /// A batch is under way until this is dropped.
     pub(super) async fn batch(&self) -> RwLockReadGuard<'_, ()> {
         self.batches.read().await
+    }
+
+    /// One batch after the other claims its files, and keeps this until it fetches them: no more than one
+    /// batch is claimed ahead.
+    pub(super) async fn claiming(&self) -> MutexGuard<'_, Claims> {
+        self.claiming.lock().await
+    }
+
+    /// Files may wait now that couldn't be claimed before: some were listed, some were given back, or a
+    /// job is free.
+    pub fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How often that was so.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
+    /// One batch after the other fetches its files: at the same time both would be done later, and nothing
+    /// would be loaded meanwhile.
+    pub(super) async fn fetching(&self) -> MutexGuard<'_, ()> {
+        self.fetching.lock().await
+    }
+
+    /// How many files a batch takes now.
+    pub(super) fn size(&self) -> u32 {
+        self.size
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .now()
+    }
+
+    /// A batch of so many files took so long.
+    pub(super) fn learn(&self, files: usize, took: Duration) {
+        self.size
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .learn(files, took);
+    }
+
+    /// Whether it is time to look for what can be claimed again. It counts as done now.
+    pub(super) fn may_bring_back(&self) -> bool {
+        let mut last = self
+            .brought_back
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| last.elapsed() >= BRING_BACK);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
     }
 
     /// A large file is under way until this is dropped.
@@ -81,6 +171,19 @@ impl Company {
             company: self,
             producer: producer.clone(),
         }
+    }
+}
+
+impl Claims {
+    /// A claim that began after so many changes found nothing.
+    pub(super) fn found_nothing(&mut self, changes: u64) {
+        self.nothing = Some((changes, Instant::now()));
+    }
+
+    /// Whether another one would find nothing either.
+    pub(super) fn is_in_vain(&self, changes: u64) -> bool {
+        self.nothing
+            .is_some_and(|(then, at)| then == changes && at.elapsed() < NOTHING)
     }
 }
 
@@ -138,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_lane_that_is_done_with_a_file_has_none_of_that_producer_any_more() {
-        let company = Company::default();
+        let company = Company::new(NonZeroU32::MIN);
         let [jfk, lga] = &producers(&["jfk", "lga"])[..] else {
             unreachable!()
         };
@@ -152,8 +255,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_claim_that_found_nothing_holds_for_all_lanes_until_something_changes() {
+        let company = Company::new(NonZeroU32::MIN);
+        let mut claims = company.claiming().await;
+        assert!(!claims.is_in_vain(company.changes()));
+        let begun = company.changes();
+        claims.found_nothing(begun);
+        assert!(claims.is_in_vain(company.changes()));
+        // Also what came while it was asked for.
+        company.changed();
+        assert!(!claims.is_in_vain(company.changes()));
+        claims.found_nothing(begun);
+        assert!(!claims.is_in_vain(company.changes()));
+        // And what other processes change is found a moment later.
+        claims.nothing = Some((
+            company.changes(),
+            Instant::now().checked_sub(NOTHING).unwrap(),
+        ));
+        assert!(!claims.is_in_vain(company.changes()));
+    }
+
+    #[tokio::test]
     async fn nothing_begins_beside_a_suspect_and_what_never_ends_is_not_waited_for() {
-        let company = Company::default();
+        let company = Company::new(NonZeroU32::MIN);
         let alone = company.alone().await;
         assert!(company.batch().now_or_never().is_none());
         assert!(company.stream().now_or_never().is_none());

@@ -91,6 +91,16 @@ impl Error {
         }
     }
 
+    /// Whether another load was first: nothing is away.
+    pub fn is_a_clash(&self) -> bool {
+        match self {
+            Self::Ledger(error) | Self::Load(load::Error::Postgres(error)) => {
+                sqlstate::is_a_clash(error)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it is the bucket that is away, and not Postgres.
     pub fn is_about_the_bucket(&self) -> bool {
         matches!(self, Self::Bucket(_) | Self::Park(park::Error::Bucket(_)))
@@ -100,8 +110,17 @@ impl Error {
 /// Claims files. Where no answer comes, what may be claimed all the same is given back later.
 async fn claim(consumer: &Consumer, lane: Lane<'_>) -> Result<Claim, Error> {
     let (token, lease) = (Uuid::now_v7(), consumer.config.load.lease);
+    if consumer.company.may_bring_back() {
+        claim::bring_back(consumer.pool(), lease).await?;
+    }
     match claim::claim(consumer.pool(), token, lane, &consumer.worker, lease).await {
-        Ok(claim) => Ok(claim),
+        Ok(claim) => {
+            if !claim.files.is_empty() {
+                let counts = consumer.metrics.counts();
+                counts.claimed(lane.as_str(), claim.files.len());
+            }
+            Ok(claim)
+        }
         Err(error) => {
             consumer.owe(Taken::unanswered(token));
             Err(error.into())
@@ -151,6 +170,7 @@ pub async fn pay_debts(consumer: &Consumer) -> Result<(), Error> {
     for taken in consumer.debts() {
         if taken::give_back(consumer.pool(), &taken, Duration::ZERO).await? == 0 {
             consumer.paid(&taken);
+            consumer.company.changed();
         }
     }
     Ok(())

@@ -74,6 +74,7 @@ impl End {
                 Ok(Decoded {
                     content,
                     note: Some(note),
+                    ..
                 }),
             ) => Ended::Note(content, note),
             (
@@ -81,6 +82,7 @@ impl End {
                 Ok(Decoded {
                     content,
                     note: None,
+                    ..
                 }),
             ) => Ended::Well(content),
             (None, Err(decode::Error::Bad(reason))) => Ended::Bad(reason),

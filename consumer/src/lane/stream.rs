@@ -1,11 +1,12 @@
 //! One large file: read, decoded and loaded at the same time, in memory that doesn't grow with it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use nightdrop_runtime::trace::Parent;
 use nightdrop_schema::{Caps, Envelope, Header};
 
 use super::lease::Lease;
@@ -18,11 +19,12 @@ use crate::fetch::{self, unread};
 use crate::ledger::claim::{self, Claim, File, Lane};
 use crate::ledger::parked;
 use crate::ledger::reason::{Cause, Reason};
-use crate::ledger::verdict::Verdict;
+use crate::ledger::verdict::{Content, Verdict};
 use crate::load::stream::{Opened, Outcome, load};
 use crate::load::{self, Watch};
 use crate::park;
 use crate::remedy::Remedy;
+use crate::traces;
 
 /// The longest row, in bytes, that each lane reads whenever it comes. Of longer ones there are two copies in memory, as
 /// they are written and as Postgres takes them: files with such rows are read one at a time.
@@ -65,6 +67,7 @@ pub(super) async fn see_through(consumer: &Consumer, claim: Claim) -> Result<Pro
         Err(error) if error.is_about_the_bucket() => give_back(consumer, &claim, AWAY).await,
         Ok(Done::Undecided) | Err(_) => give_back(consumer, &claim, Duration::ZERO).await,
     }
+    consumer.company.changed();
     Ok(Progress {
         claimed: 1,
         decided: usize::from(matches!(done?, Done::Decided)),
@@ -134,6 +137,7 @@ async fn read(
     watch: &Arc<Watch>,
     caps: Caps,
 ) -> Result<Read, Error> {
+    let begun = SystemTime::now();
     let stored = tokio::select! {
         () = consumer.stop.cancelled() => return Ok(Read::Done(Done::Undecided)),
         stored = stored(consumer, file) => stored,
@@ -156,15 +160,27 @@ async fn read(
     };
     failpoint("file: head decoded");
     let outcome = if let Some((envelope, header)) = head {
-        load_rows(consumer, watch, file, &envelope, &header, &mut reading).await?
+        let trace = envelope.traceparent.as_deref().and_then(Parent::parse);
+        // Read and loaded at the same time.
+        let fetched = traces::fetched(file, trace.as_ref(), begun);
+        let (since, trace) = (SystemTime::now(), trace.or_else(|| fetched.parent()));
+        let of = (&envelope, &header);
+        let outcome = load_rows(consumer, watch, file, of, trace.clone(), &mut reading).await?;
+        match &outcome {
+            Ok(Outcome::Decided(decided)) => traces::loaded(decided, since),
+            Ok(Outcome::Unfit(reason)) => traces::unfit(file, trace.as_ref(), reason.cause, since),
+            // Nothing became of it, and it will be tried again.
+            Ok(Outcome::Refused(_) | Outcome::NotNow | Outcome::Elsewhere) | Err(_) => {}
+        }
+        outcome
     } else {
         // The file ended before its rows began: a note, or a bad file.
         reading.join().await;
         Err(load::Error::Interrupted)
     };
     let done = match outcome {
-        Ok(Outcome::Decided(tally)) => {
-            consumer.count(tally);
+        Ok(Outcome::Decided(decided)) => {
+            consumer.count(&decided);
             Ok(Done::Decided)
         }
         Ok(Outcome::Unfit(reason)) => unfit(consumer, claim, file, reason).await,
@@ -183,7 +199,7 @@ async fn read(
             Ended::Note(content, note) => {
                 let verdict = Verdict::noted(file.id, content, note);
                 consumer.count(
-                    park::decide(
+                    &park::decide(
                         consumer.pool(),
                         claim.token,
                         vec![verdict],
@@ -221,8 +237,8 @@ async fn load_rows(
     consumer: &Consumer,
     watch: &Watch,
     file: &File,
-    envelope: &Envelope,
-    header: &Header,
+    (envelope, header): (&Envelope, &Header),
+    trace: Option<Parent>,
     reading: &mut Reading,
 ) -> Result<Result<Outcome, load::Error>, Error> {
     let (producer, job) = (file.key.producer(), file.key.job());
@@ -245,7 +261,10 @@ async fn load_rows(
         destination: &destination,
     };
     let end = Arc::clone(&reading.end);
-    let content = move || end.content();
+    let content = move || {
+        let content = end.content()?;
+        Some(Content { trace, ..content })
+    };
     let rows = reading.rows(&consumer.stop);
     let skew = consumer.config.load.clock_skew;
     Ok(load(consumer.pool(), watch, opened, rows, content, skew).await)
@@ -259,7 +278,7 @@ async fn unfit(
 ) -> Result<Done, Error> {
     tracing::warn!(file = file.id, key = %file.key, reason = reason.cause.as_str(), error = %reason.sentence, "parking a file");
     consumer.count(
-        park::park(
+        &park::park(
             consumer.pool(),
             &consumer.bucket,
             claim.token,
@@ -285,7 +304,7 @@ async fn unreadable(
     let verdict = unread(file.id, error)?;
     let verdicts = vec![verdict];
     consumer.count(
-        park::decide(
+        &park::decide(
             consumer.pool(),
             claim.token,
             verdicts,

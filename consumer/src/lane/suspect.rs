@@ -12,13 +12,13 @@ use super::{Error, Progress};
 use crate::consumer::Consumer;
 use crate::ledger::claim::{self, Lane};
 
-/// Claims one suspect, if there is any, and sees it through. Everything else waits for it, but not for
-/// longer than some seconds.
+/// Claims one suspect, if there is any that may be tried now, and sees it through. Everything else waits for
+/// it, but not for longer than some seconds.
 ///
 /// # Errors
 /// When the bucket or Postgres is away; the file is given back then.
 pub async fn pass(consumer: &Consumer) -> Result<Progress, Error> {
-    if !claim::is_any_suspect(consumer.pool()).await? {
+    if !claim::is_any_suspect(consumer.pool(), &consumer.worker).await? {
         return Ok(Progress::default());
     }
     let alone = consumer.company.alone().await;

@@ -69,7 +69,7 @@ pub(super) async fn park(
     for (file, reason) in others {
         let (pool, bucket) = (consumer.pool(), &consumer.bucket);
         match park::park(pool, bucket, token, &file, reason, room).await {
-            Ok(tally) => parked.tally += consumer.count(tally),
+            Ok(decided) => parked.tally += consumer.count(&decided),
             Err(park::Error::Bucket(error)) => parked.away.push((file.id, error.into())),
             Err(error) => return Err(error.into()),
         }
@@ -105,5 +105,5 @@ async fn decide(
         return Ok(Tally::default());
     }
     let room = consumer.room();
-    Ok(consumer.count(park::decide(consumer.pool(), token, verdicts, bad, room).await?))
+    Ok(consumer.count(&park::decide(consumer.pool(), token, verdicts, bad, room).await?))
 }

@@ -57,19 +57,35 @@ pub async fn write(
     .map(drop)
 }
 
-/// All of them, by host and server.
+/// All of them, by host and server, but for those of hosts that ask no more: who has an open one asks again when its
+/// time has come, and writes down what came of that.
 ///
 /// # Errors
 /// When Postgres refuses or is away.
 pub async fn all(pool: &Pool) -> Result<Vec<Kept>, sqlx::Error> {
     sqlx::query(
-        "SELECT host, server, state, since, ask_at, error FROM nightdrop.breaker ORDER BY host, server",
+        "SELECT host, server, state, since, ask_at, error FROM nightdrop.breaker
+         WHERE state = 'closed' OR coalesce(ask_at, since) > now() - interval '15 min'
+         ORDER BY host, server",
     )
     .fetch_all(pool)
     .await?
     .iter()
     .map(kept)
     .collect()
+}
+
+/// Forgets those that nobody has written for a week: many a host has a name that never comes again.
+///
+/// # Errors
+/// When Postgres refuses or is away.
+pub async fn forget(pool: &Pool) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM nightdrop.breaker WHERE greatest(since, ask_at) < now() - interval '7 days'",
+    )
+    .execute(pool)
+    .await
+    .map(drop)
 }
 
 /// The one that stays open for longest, if any is open.

@@ -18,6 +18,9 @@ use crate::pool::Pool;
 /// A file that died with its consumer once is claimed alone; after dying alone so often it is parked.
 pub const DEATHS_ALONE: i16 = 3;
 
+/// So many files one statement takes at most: it is short however many a batch takes, and wait.
+pub const AT_ONCE: u32 = 250;
+
 /// Which files to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane<'a> {
@@ -27,6 +30,17 @@ pub enum Lane<'a> {
     Stream(&'a [Producer]),
     /// One file whose last claim ended without a verdict: it may be what ended the consumer.
     Suspect,
+}
+
+impl Lane<'_> {
+    /// Its name, in metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Batch(_) => "batch",
+            Self::Stream(_) => "stream",
+            Self::Suspect => "suspect",
+        }
+    }
 }
 
 /// Files that are this consumer's until the lease runs out.
@@ -74,7 +88,7 @@ impl File {
 
 /// Claims waiting files: an equal share for each producer, and of that for each of its jobs, and what
 /// they leave goes to those that have more. Jobs that rest are left out, and so are those whose results
-/// must be loaded one after the other while another consumer has some of them.
+/// must be loaded one after the other while another consumer, or another batch of this one, has some of them.
 ///
 /// # Errors
 /// When Postgres refuses or is away: what may be claimed then is to be given back by its token.
@@ -85,7 +99,6 @@ pub async fn claim(
     worker: &str,
     lease: Duration,
 ) -> Result<Claim, sqlx::Error> {
-    bring_back(pool, lease).await?;
     let mut claim = Claim {
         token,
         files: Vec::new(),
@@ -95,7 +108,8 @@ pub async fn claim(
         Lane::Stream(_) | Lane::Suspect => 1,
     };
     while room > 0 {
-        let (files, more) = take(pool, lane, room, claim.token, worker, lease).await?;
+        let limit = room.min(usize::try_from(AT_ONCE).unwrap_or(usize::MAX));
+        let (files, more) = take(pool, lane, limit, claim.token, worker, lease).await?;
         room -= files.len();
         claim.files.extend(files);
         if !more {
@@ -109,7 +123,10 @@ pub async fn claim(
 /// What is put off or leased no longer can be claimed again. A file comes back as a suspect if its
 /// consumer let the lease run out; for as long as a lease after a start of Postgres nobody is blamed,
 /// for nobody could renew.
-async fn bring_back(pool: &Pool, lease: Duration) -> Result<(), sqlx::Error> {
+///
+/// # Errors
+/// When Postgres refuses or is away.
+pub async fn bring_back(pool: &Pool, lease: Duration) -> Result<(), sqlx::Error> {
     sqlx::query(
         "WITH abandoned AS (
              SELECT id FROM nightdrop.file f
@@ -181,17 +198,50 @@ async fn take(
     Ok((files, more))
 }
 
-/// Whether a file waits whose consumer ended without a verdict.
+/// Jobs that have suspects and of which this worker may take one: not while they rest, nor while another
+/// worker has files of a job whose results must be loaded one after the other.
+macro_rules! suspects {
+    ($worker:literal) => {
+        concat!(
+            "
+WITH RECURSIVE job (attempts, producer, job) AS (
+    (SELECT attempts, producer, job FROM nightdrop.file
+     WHERE state = 'waiting' AND token IS NULL AND retry_at IS NULL AND attempts > 0
+     ORDER BY attempts, producer, job LIMIT 1)
+    UNION ALL
+    SELECT next.attempts, next.producer, next.job
+    FROM job, LATERAL (
+        SELECT f.attempts, f.producer, f.job FROM nightdrop.file f
+        WHERE f.state = 'waiting' AND f.token IS NULL AND f.retry_at IS NULL AND f.attempts > 0
+          AND (f.attempts, f.producer, f.job) > (job.attempts, job.producer, job.job)
+        ORDER BY f.attempts, f.producer, f.job LIMIT 1) next
+), open AS (
+    SELECT attempts, producer, job
+    FROM job
+    WHERE NOT EXISTS (SELECT FROM nightdrop.pause p
+                      WHERE p.producer = job.producer AND p.job = job.job AND p.until > now())
+      AND NOT (EXISTS (SELECT FROM nightdrop.job j
+                       WHERE j.producer = job.producer AND j.job = job.job AND j.mode <> 'append')
+               AND EXISTS (SELECT FROM nightdrop.file f
+                           WHERE f.token IS NOT NULL AND f.producer = job.producer AND f.job = job.job
+                             AND f.lease_until > now() AND f.worker <> ",
+            $worker,
+            "))
+)
+"
+        )
+    };
+}
+
+/// Whether a file waits whose consumer ended without a verdict, and which this one could claim now.
 ///
 /// # Errors
 /// When Postgres refuses or is away.
-pub async fn is_any_suspect(pool: &Pool) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM nightdrop.file
-                        WHERE state = 'waiting' AND token IS NULL AND retry_at IS NULL AND attempts > 0)",
-    )
-    .fetch_one(pool)
-    .await
+pub async fn is_any_suspect(pool: &Pool, worker: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(concat!(suspects!("$1"), "SELECT EXISTS (SELECT FROM open)"))
+        .bind(worker)
+        .fetch_one(pool)
+        .await
 }
 
 /// Jobs are found by jumping from one to the next in the index, so that a million files of one cost no
@@ -220,7 +270,7 @@ WITH RECURSIVE job (producer, job) AS (
                        WHERE j.producer = job.producer AND j.job = job.job AND j.mode <> 'append')
                AND EXISTS (SELECT FROM nightdrop.file f
                            WHERE f.token IS NOT NULL AND f.producer = job.producer AND f.job = job.job
-                             AND f.lease_until > now() AND f.worker <> $3))
+                             AND f.lease_until > now() AND (f.worker <> $3 OR NOT (f.streamed OR $5))))
 ), share AS (
     SELECT producer, job,
            ceil($1::float8 / ((SELECT count(DISTINCT producer) FROM open) * jobs))::bigint AS share
@@ -241,32 +291,13 @@ RETURNING f.id, f.key, f.etag, f.size, f.attempts, f.kept, picked.share";
 
 /// Those that were there at the fewest deaths come first: what was only near a killer is cleared before
 /// the killer is tried again. Among equals as above.
-const SUSPECT: &str = "
-WITH RECURSIVE job (attempts, producer, job) AS (
-    (SELECT attempts, producer, job FROM nightdrop.file
-     WHERE state = 'waiting' AND token IS NULL AND retry_at IS NULL AND attempts > 0
-     ORDER BY attempts, producer, job LIMIT 1)
-    UNION ALL
-    SELECT next.attempts, next.producer, next.job
-    FROM job, LATERAL (
-        SELECT f.attempts, f.producer, f.job FROM nightdrop.file f
-        WHERE f.state = 'waiting' AND f.token IS NULL AND f.retry_at IS NULL AND f.attempts > 0
-          AND (f.attempts, f.producer, f.job) > (job.attempts, job.producer, job.job)
-        ORDER BY f.attempts, f.producer, f.job LIMIT 1) next
-), open AS (
-    SELECT attempts, producer, job,
-           row_number() OVER (PARTITION BY attempts, producer ORDER BY random()) AS turn
-    FROM job
-    WHERE NOT EXISTS (SELECT FROM nightdrop.pause p
-                      WHERE p.producer = job.producer AND p.job = job.job AND p.until > now())
-      AND NOT (EXISTS (SELECT FROM nightdrop.job j
-                       WHERE j.producer = job.producer AND j.job = job.job AND j.mode <> 'append')
-               AND EXISTS (SELECT FROM nightdrop.file f
-                           WHERE f.token IS NOT NULL AND f.producer = job.producer AND f.job = job.job
-                             AND f.lease_until > now() AND f.worker <> $3))
-), picked AS (
+const SUSPECT: &str = concat!(
+    suspects!("$3"),
+    ", picked AS (
     SELECT file.id
-    FROM (SELECT * FROM open ORDER BY attempts, turn, random()) job, LATERAL (
+    FROM (SELECT attempts, producer, job,
+                 row_number() OVER (PARTITION BY attempts, producer ORDER BY random()) AS turn
+          FROM open ORDER BY attempts, turn, random()) job, LATERAL (
         SELECT f.id FROM nightdrop.file f
         WHERE f.state = 'waiting' AND f.token IS NULL AND f.retry_at IS NULL AND f.attempts > 0
           AND f.attempts = job.attempts AND f.producer = job.producer AND f.job = job.job
@@ -276,7 +307,8 @@ WITH RECURSIVE job (attempts, producer, job) AS (
 UPDATE nightdrop.file f
 SET attempts = attempts + 1, token = $2, worker = $3, lease_until = now() + $4, claimed_at = now()
 FROM picked WHERE f.id = picked.id
-RETURNING f.id, f.key, f.etag, f.size, f.attempts, f.kept, 1::bigint AS share";
+RETURNING f.id, f.key, f.etag, f.size, f.attempts, f.kept, 1::bigint AS share"
+);
 
 fn file(row: &PgRow) -> Result<File, sqlx::Error> {
     let key: &str = row.try_get("key")?;

@@ -14,6 +14,8 @@ pub struct Decided {
     pub id: i64,
     /// Where it lies.
     pub key: Key,
+    /// The trace that it belongs to.
+    pub traceparent: Option<String>,
 }
 
 /// At most `limit` objects to delete, their rows locked, so that no two consumers delete the same.
@@ -29,7 +31,7 @@ pub async fn decided(
     after: Duration,
 ) -> Result<Vec<Decided>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT f.id, f.key FROM nightdrop.file f
+        "SELECT f.id, f.key, f.traceparent FROM nightdrop.file f
          WHERE f.gone_at IS NULL AND f.decided_at <= now() - $2
            AND f.state IN ('loaded', 'superseded', 'duplicate', 'parked', 'noted', 'dropped')
            AND (f.retry_at IS NULL OR f.retry_at <= now())
@@ -51,6 +53,7 @@ pub async fn decided(
                 key: key
                     .parse()
                     .map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+                traceparent: row.try_get("traceparent")?,
             })
         })
         .collect()

@@ -47,6 +47,8 @@ pub struct Sighting {
     pub rows: Option<i64>,
     /// `append`, `replace` or `upsert`, once it has been read.
     pub mode: Option<String>,
+    /// What its query ran with, as JSON, where it was read and the ledger keeps it.
+    pub parameters: Option<String>,
     /// A short name for what is wrong, or what was noted.
     pub reason: Option<String>,
     /// The sentence that goes with it.
@@ -114,6 +116,21 @@ pub async fn sightings(pool: &Pool, wanted: &Wanted) -> Result<Vec<Sighting>, sq
     .collect()
 }
 
+/// The one with this row, by its primary key.
+///
+/// # Errors
+/// When Postgres is away.
+pub async fn sighting_of(pool: &Pool, file: i64) -> Result<Option<Sighting>, sqlx::Error> {
+    sqlx::query(
+        "SELECT f.*, f.run_id::text AS run, f.token IS NOT NULL AS claimed FROM nightdrop.file f WHERE f.id = $1",
+    )
+    .bind(file)
+    .fetch_optional(pool)
+    .await?
+    .map(|row| sighting(&row))
+    .transpose()
+}
+
 fn sighting(row: &PgRow) -> Result<Sighting, sqlx::Error> {
     Ok(Sighting {
         file: row.try_get("id")?,
@@ -132,6 +149,7 @@ fn sighting(row: &PgRow) -> Result<Sighting, sqlx::Error> {
         retry_at: row.try_get("retry_at")?,
         rows: row.try_get("row_count")?,
         mode: row.try_get("mode")?,
+        parameters: row.try_get("parameters")?,
         reason: row.try_get("reason")?,
         error: row.try_get("error")?,
         kept: row.try_get("kept")?,
@@ -184,9 +202,27 @@ pub async fn around(pool: &Pool, file: i64) -> Result<Around, sqlx::Error> {
                  WHERE datname = current_database() AND application_name LIKE 'nightdrop/%'
                    AND application_name <> current_setting('application_name')) AS consumers,
                 p.until, p.error,
-                (SELECT count(*) FROM nightdrop.file o
-                 WHERE f.state = 'waiting' AND o.state = 'waiting' AND o.producer = f.producer AND o.job = f.job
-                   AND (o.as_of, o.id) < (f.as_of, f.id)) AS ahead,
+                -- Each by the index that it is in: others' queues and the history are not walked for it.
+                (SELECT count(*) FROM (
+                     SELECT o.as_of, o.id FROM nightdrop.file o
+                     WHERE o.state = 'waiting' AND o.token IS NULL AND o.retry_at IS NULL AND o.attempts = 0
+                       AND NOT o.streamed AND o.producer = f.producer AND o.job = f.job
+                     UNION ALL
+                     SELECT o.as_of, o.id FROM nightdrop.file o
+                     WHERE o.state = 'waiting' AND o.token IS NULL AND o.retry_at IS NULL AND o.attempts = 0
+                       AND o.streamed AND o.producer = f.producer AND o.job = f.job
+                     UNION ALL
+                     SELECT o.as_of, o.id FROM nightdrop.file o
+                     WHERE o.state = 'waiting' AND o.token IS NULL AND o.retry_at IS NULL AND o.attempts > 0
+                       AND o.producer = f.producer AND o.job = f.job
+                     UNION ALL
+                     SELECT o.as_of, o.id FROM nightdrop.file o
+                     WHERE o.state = 'waiting' AND o.token IS NULL AND o.retry_at IS NOT NULL
+                       AND o.producer = f.producer AND o.job = f.job
+                     UNION ALL
+                     SELECT o.as_of, o.id FROM nightdrop.file o
+                     WHERE o.token IS NOT NULL AND o.producer = f.producer AND o.job = f.job) o
+                 WHERE f.state = 'waiting' AND (o.as_of, o.id) < (f.as_of, f.id)) AS ahead,
                 life.*, run.*, newer.*
          FROM nightdrop.file f
          LEFT JOIN nightdrop.job j USING (producer, job)
@@ -272,12 +308,27 @@ pub async fn pruned(pool: &Pool, wanted: &Wanted) -> Result<Option<Pruned>, sqlx
     .bind(run)
     .fetch_optional(pool)
     .await?
-    .map(|row| {
-        Ok(Pruned {
-            producer: row.try_get(0)?,
-            run: row.try_get(1)?,
-            file: row.try_get(2)?,
-        })
-    })
+    .map(|row| pruned_run(&row))
     .transpose()
+}
+
+/// The one whose rows have this `_file`, by its index.
+///
+/// # Errors
+/// When Postgres is away.
+pub async fn pruned_of(pool: &Pool, file: i64) -> Result<Option<Pruned>, sqlx::Error> {
+    sqlx::query("SELECT producer, run_id::text, file FROM nightdrop.seen WHERE file = $1 LIMIT 1")
+        .bind(file)
+        .fetch_optional(pool)
+        .await?
+        .map(|row| pruned_run(&row))
+        .transpose()
+}
+
+fn pruned_run(row: &PgRow) -> Result<Pruned, sqlx::Error> {
+    Ok(Pruned {
+        producer: row.try_get(0)?,
+        run: row.try_get(1)?,
+        file: row.try_get(2)?,
+    })
 }

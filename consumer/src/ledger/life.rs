@@ -192,6 +192,36 @@ pub struct Backlog {
     pub held: i64,
 }
 
+/// Forgets the runs that failed: a job that is no more fails no more. Of those whose files are still to be deleted
+/// the rows stay, and no longer say that.
+///
+/// # Errors
+/// When Postgres refuses or is away.
+pub async fn forget_failures(
+    transaction: &mut PgTransaction<'_>,
+    producer: &Producer,
+    job: &Job,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM nightdrop.file
+         WHERE producer = $1 AND job = $2 AND state = 'noted' AND reason = 'failed' AND gone_at IS NOT NULL",
+    )
+    .bind(producer.as_str())
+    .bind(job.as_str())
+    .execute(&mut **transaction)
+    .await?;
+    // One that is being deleted just now is waited for, and may be gone by then.
+    sqlx::query(
+        "UPDATE nightdrop.file SET reason = NULL
+         WHERE producer = $1 AND job = $2 AND state = 'noted' AND reason = 'failed'",
+    )
+    .bind(producer.as_str())
+    .bind(job.as_str())
+    .execute(&mut **transaction)
+    .await
+    .map(drop)
+}
+
 /// Counts them.
 ///
 /// # Errors

@@ -34,6 +34,8 @@ pub struct Newest {
     pub loaded_at: DateTime<Utc>,
     /// By when it promised the next one.
     pub next_by: Option<DateTime<Utc>>,
+    /// What its query ran with, as JSON, where the ledger keeps it.
+    pub parameters: Option<String>,
 }
 
 /// One job.
@@ -53,7 +55,7 @@ pub struct JobLook {
     pub retired: Option<(String, DateTime<Utc>)>,
     /// Until when it rests, and for what.
     pub rests: Option<(DateTime<Utc>, String)>,
-    /// The newest result.
+    /// The newest result of its present life.
     pub newest: Option<Newest>,
     /// Files that wait.
     pub waiting: i64,
@@ -73,8 +75,11 @@ pub struct JobLook {
 /// When Postgres is away.
 pub async fn job(pool: &Pool, producer: &Producer, job: &Job) -> Result<JobLook, sqlx::Error> {
     let row = sqlx::query(
-        "WITH mine AS MATERIALIZED (
-             SELECT id, state, reason, error, as_of, decided_at, next_by, lease_until FROM nightdrop.file
+        "WITH life AS (
+             SELECT table_schema || '.' || table_name AS table, mode, created_at FROM nightdrop.job
+             WHERE producer = $1 AND job = $2
+         ), mine AS MATERIALIZED (
+             SELECT id, state, reason, error, as_of, decided_at, next_by, parameters, lease_until FROM nightdrop.file
              WHERE producer = $1 AND job = $2
          ), count AS (
              SELECT count(*) AS files, count(*) FILTER (WHERE state = 'waiting') AS waiting,
@@ -83,14 +88,13 @@ pub async fn job(pool: &Pool, producer: &Producer, job: &Job) -> Result<JobLook,
                     count(*) FILTER (WHERE state = 'held') AS held
              FROM mine
          ), newest AS (
-             SELECT id AS newest, as_of, decided_at AS loaded_at, next_by FROM mine
-             WHERE state = 'loaded' ORDER BY as_of DESC, id DESC LIMIT 1
+             SELECT id AS newest, as_of, decided_at AS loaded_at, next_by, parameters FROM mine
+             WHERE state = 'loaded' AND decided_at >= (SELECT created_at FROM life)
+             ORDER BY as_of DESC, id DESC LIMIT 1
          ), trouble AS (
              SELECT id AS trouble, state, reason, error AS sentence, decided_at AS since FROM mine
              WHERE state IN ('parked', 'held') OR (state = 'noted' AND reason = 'failed')
              ORDER BY decided_at DESC, id DESC LIMIT 1
-         ), life AS (
-             SELECT table_schema || '.' || table_name AS table, mode FROM nightdrop.job WHERE producer = $1 AND job = $2
          ), ended AS (
              SELECT table_schema || '.' || table_name AS was, retired_at FROM nightdrop.retired
              WHERE producer = $1 AND job = $2 ORDER BY retired_at DESC LIMIT 1
@@ -131,6 +135,7 @@ fn look(row: &PgRow) -> Result<JobLook, sqlx::Error> {
                     as_of: row.try_get("as_of")?,
                     loaded_at: row.try_get("loaded_at")?,
                     next_by: row.try_get("next_by")?,
+                    parameters: row.try_get("parameters")?,
                 })
             })
             .transpose()?,

@@ -1,7 +1,8 @@
 //! Jobs whose report table refuses: they rest a while, longer each time, and everyone else goes on.
 
+use chrono::{DateTime, Utc};
 use nightdrop_schema::{Job, Producer};
-use sqlx::PgTransaction;
+use sqlx::{PgTransaction, Row};
 
 use crate::pool::Pool;
 
@@ -47,4 +48,41 @@ pub async fn end(
     .execute(&mut **transaction)
     .await
     .map(drop)
+}
+
+/// A job that rests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// Whose.
+    pub producer: String,
+    /// Which.
+    pub job: String,
+    /// Until when.
+    pub until: DateTime<Utc>,
+    /// What its table refuses.
+    pub error: String,
+}
+
+/// Those that rest now.
+///
+/// # Errors
+/// When Postgres refuses or is away.
+pub async fn resting(pool: &Pool, limit: i64) -> Result<Vec<Rest>, sqlx::Error> {
+    sqlx::query(
+        "SELECT producer, job, until, error FROM nightdrop.pause
+         WHERE until > now() ORDER BY producer, job LIMIT $1",
+    )
+    .bind(limit)
+    .fetch_all(pool)
+    .await?
+    .iter()
+    .map(|row| {
+        Ok(Rest {
+            producer: row.try_get("producer")?,
+            job: row.try_get("job")?,
+            until: row.try_get("until")?,
+            error: row.try_get("error")?,
+        })
+    })
+    .collect()
 }

@@ -31,7 +31,7 @@ pub struct Pruned {
 ///   whatever comes late is superseded by what newer results cover ([`super::verdict::newer`]), and with
 ///   one that is covered so nothing of that is lost. Once its job was retired, nothing rests on it.
 /// - The newest loaded result of a job stays, of its present life: how fresh the reports are is read from
-///   it, and that anything was loaded by its mode, key and types.
+///   it, and that anything was loaded by its mode, key and types. So does its promise, which may be older.
 /// - What is parked, held or waiting is nobody's history yet.
 ///
 /// Run and hash go to `nightdrop.seen` in the same statement, so that whoever looks finds them in one of
@@ -69,6 +69,11 @@ pub async fn prune(
                                   AND (newer.as_of, newer.id) > (f.as_of, f.id)
                                   AND (j.created_at IS NULL OR f.decided_at < j.created_at OR newer.decided_at >= j.created_at))
                    END)
+               AND (f.state <> 'loaded' OR f.next_by IS NULL OR (f.decided_at >= j.created_at) IS NOT TRUE
+                    OR EXISTS (SELECT FROM nightdrop.file newer
+                               WHERE newer.producer = f.producer AND newer.job = f.job AND newer.state = 'loaded'
+                                 AND (newer.next_by IS NOT NULL OR newer.range_column IS NULL)
+                                 AND (newer.as_of, newer.id) > (f.as_of, f.id) AND newer.decided_at >= j.created_at))
              FOR UPDATE OF f SKIP LOCKED
          ), removed AS (
              DELETE FROM nightdrop.file f USING free WHERE f.id = free.id

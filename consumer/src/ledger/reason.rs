@@ -1,5 +1,7 @@
 //! Why a file is not in the reports: a short name to group by, and the sentence that a person reads.
 
+use std::time::Duration;
+
 use nightdrop_schema::Kind;
 
 use super::state::State;
@@ -107,6 +109,8 @@ pub struct Reason {
     pub cause: Cause,
     /// What is wrong, where, and what to do.
     pub sentence: String,
+    /// After how long it is over by itself, where that is known.
+    pub over_in: Option<Duration>,
 }
 
 impl Reason {
@@ -115,6 +119,7 @@ impl Reason {
         Self {
             cause,
             sentence: sentence.into(),
+            over_in: None,
         }
     }
 }

@@ -110,8 +110,8 @@ async fn await_loading(
         "WITH fresh AS MATERIALIZED (
              SELECT listed.*, row_number() OVER (PARTITION BY producer ORDER BY at) AS nth
              FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[],
-                         $7::uuid[], $8::boolean[]) WITH ORDINALITY
-                  AS listed (key, etag, size, producer, job, as_of, run_id, streamed, at)
+                         $7::uuid[], $8::boolean[], $12::timestamptz[]) WITH ORDINALITY
+                  AS listed (key, etag, size, producer, job, as_of, run_id, streamed, put_at, at)
              WHERE NOT EXISTS (SELECT FROM nightdrop.file f
                                WHERE f.key = listed.key AND f.etag = listed.etag AND f.gone_at IS NULL)
                AND NOT EXISTS (SELECT FROM nightdrop.file f
@@ -126,8 +126,8 @@ async fn await_loading(
                          ELSE $10 - nightdrop.waiting(producer, $10) END AS room
              FROM (SELECT DISTINCT producer FROM fresh) listed
          ), new AS (
-             INSERT INTO nightdrop.file (key, etag, size, producer, job, as_of, run_id, streamed)
-             SELECT key, etag, size, producer, job, as_of, run_id, streamed
+             INSERT INTO nightdrop.file (key, etag, size, producer, job, as_of, run_id, streamed, put_at)
+             SELECT key, etag, size, producer, job, as_of, run_id, streamed, put_at
              FROM fresh JOIN room USING (producer) WHERE nth <= room ORDER BY at
              ON CONFLICT (key, etag) WHERE gone_at IS NULL DO NOTHING
              RETURNING 1
@@ -146,6 +146,7 @@ async fn await_loading(
     .bind(begun)
     .bind(i64::from(room.waiting))
     .bind(i64::from(room.held))
+    .bind(objects.iter().map(|object| object.modified.map(DateTime::<Utc>::from)).collect::<Vec<_>>())
     .fetch_one(&mut **transaction)
     .await?;
     Ok((row.try_get::<i64, _>(0)?.unsigned_abs(), row.try_get(1)?))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use nightdrop_schema::{Job, Producer};
 use serde::Serialize;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -24,9 +25,9 @@ pub struct JobSummary {
     pub table: Option<String>,
     /// `append`, `replace` or `upsert`, once a result was loaded.
     pub mode: Option<String>,
-    /// The newest instant that a loaded result is as of.
+    /// The newest instant that a loaded result of its present life is as of.
     pub as_of: Option<DateTime<Utc>>,
-    /// When the last result was loaded.
+    /// When the last of them was loaded.
     pub loaded_at: Option<DateTime<Utc>>,
     /// Results loaded.
     pub loaded: i64,
@@ -82,14 +83,15 @@ pub async fn read(pool: &Pool, keep_parked: Duration) -> Result<Summary, sqlx::E
     let jobs = sqlx::query(
         "WITH file AS (
              SELECT producer, job,
-                    max(as_of) FILTER (WHERE state = 'loaded') AS as_of,
-                    max(decided_at) FILTER (WHERE state = 'loaded') AS loaded_at,
+                    max(as_of) FILTER (WHERE state = 'loaded' AND decided_at >= created_at) AS as_of,
+                    max(decided_at) FILTER (WHERE state = 'loaded' AND decided_at >= created_at) AS loaded_at,
                     count(*) FILTER (WHERE state = 'loaded') AS loaded,
                     coalesce(sum(row_count) FILTER (WHERE state = 'loaded'), 0)::bigint AS rows,
                     count(*) FILTER (WHERE state = 'waiting') AS waiting,
                     count(*) FILTER (WHERE state = 'parked') AS parked,
                     count(*) FILTER (WHERE state = 'held') AS held
-             FROM nightdrop.file WHERE producer IS NOT NULL GROUP BY producer, job)
+             FROM nightdrop.file LEFT JOIN nightdrop.job USING (producer, job)
+             WHERE producer IS NOT NULL AND job <> 'nightdrop_probe' GROUP BY producer, job)
          SELECT f.*, j.table_schema || '.' || j.table_name AS table, j.mode, p.error AS paused
          FROM file f
          LEFT JOIN nightdrop.job j USING (producer, job)
@@ -108,22 +110,84 @@ pub async fn read(pool: &Pool, keep_parked: Duration) -> Result<Summary, sqlx::E
     .fetch_one(pool)
     .await?
     .try_get(0)?;
-    let troubles = sqlx::query(
-        "SELECT id, key, state, reason, error, decided_at FROM nightdrop.file
-         WHERE state IN ('parked', 'held') ORDER BY decided_at DESC, id DESC LIMIT 20",
-    )
-    .fetch_all(pool)
-    .await?
-    .iter()
-    .map(trouble)
-    .collect::<Result<_, _>>()?;
     Ok(Summary {
         jobs,
         to_delete,
         breakers: breaker::all(pool).await?,
-        troubles,
+        troubles: kept_out(pool, 20).await?,
         overdue: redrive::overdue(pool, keep_parked).await?,
     })
+}
+
+/// The latest files that are parked or held, each state by its own index.
+///
+/// # Errors
+/// When Postgres is away.
+pub async fn kept_out(pool: &Pool, limit: i64) -> Result<Vec<Trouble>, sqlx::Error> {
+    sqlx::query(
+        "SELECT id, key, state, reason, error, decided_at FROM (
+             (SELECT * FROM nightdrop.file WHERE state = 'parked' ORDER BY decided_at DESC LIMIT $1)
+             UNION ALL
+             (SELECT * FROM nightdrop.file WHERE state = 'held' ORDER BY decided_at DESC LIMIT $1)) file
+         ORDER BY decided_at DESC, id DESC LIMIT $1",
+    )
+    .bind(limit)
+    .fetch_all(pool)
+    .await?
+    .iter()
+    .map(trouble)
+    .collect()
+}
+
+/// The same of one job.
+///
+/// # Errors
+/// When Postgres is away.
+pub async fn kept_out_of(
+    pool: &Pool,
+    producer: &Producer,
+    job: &Job,
+    limit: i64,
+) -> Result<Vec<Trouble>, sqlx::Error> {
+    sqlx::query(
+        "SELECT id, key, state, reason, error, decided_at FROM (
+             (SELECT * FROM nightdrop.file
+              WHERE state = 'parked' AND kept AND producer = $1 AND job = $2 ORDER BY decided_at DESC LIMIT $3)
+             UNION ALL
+             (SELECT * FROM nightdrop.file
+              WHERE state = 'held' AND nightdrop.folder(key) = $1 AND job = $2 ORDER BY decided_at DESC LIMIT $3)) file
+         ORDER BY decided_at DESC, id DESC LIMIT $3",
+    )
+    .bind(producer.as_str())
+    .bind(job.as_str())
+    .bind(limit)
+    .fetch_all(pool)
+    .await?
+    .iter()
+    .map(trouble)
+    .collect()
+}
+
+/// What the last run of a job that failed said, whenever that was.
+///
+/// # Errors
+/// When Postgres is away.
+pub async fn last_failure(
+    pool: &Pool,
+    producer: &Producer,
+    job: &Job,
+) -> Result<Option<Trouble>, sqlx::Error> {
+    sqlx::query(
+        "SELECT id, key, state, reason, coalesce(error, '') AS error, decided_at FROM nightdrop.file
+         WHERE state = 'noted' AND reason = 'failed' AND producer = $1 AND job = $2
+         ORDER BY as_of DESC, id DESC LIMIT 1",
+    )
+    .bind(producer.as_str())
+    .bind(job.as_str())
+    .fetch_optional(pool)
+    .await?
+    .map(|row| trouble(&row))
+    .transpose()
 }
 
 fn job(row: &PgRow) -> Result<JobSummary, sqlx::Error> {

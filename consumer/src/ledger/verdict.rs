@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use nightdrop_runtime::trace::Parent;
 use nightdrop_schema::{Header, Job, Mode, Producer, RunId, Timestamptz};
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgTransaction, Row};
 use uuid::Uuid;
 
-use super::reason::Reason;
+use super::reason::{Cause, Reason};
 use super::state::State;
 use super::{instant, interval};
 
@@ -21,7 +24,34 @@ pub struct Content {
     /// How many rows.
     pub rows: u64,
     /// What a result says of itself; none for a note.
-    pub header: Option<Header>,
+    pub said: Option<Said>,
+    /// The trace that it belongs to.
+    pub trace: Option<Parent>,
+}
+
+/// What the ledger keeps of a result's header.
+#[derive(Clone, Debug)]
+pub struct Said {
+    mode: &'static str,
+    extent: Extent,
+    next_by: Option<Timestamptz>,
+    /// What the query ran with, as JSON, where it is so little that the ledger keeps it.
+    parameters: Option<String>,
+}
+
+impl Said {
+    /// By this header.
+    pub fn by(header: &Header) -> Self {
+        let parameters = header.parameters.as_ref();
+        Self {
+            mode: header.mode.as_str(),
+            extent: extent(&header.mode),
+            next_by: header.next_by,
+            parameters: parameters
+                .and_then(|parameters| serde_json::to_string(parameters).ok())
+                .filter(|parameters| parameters.len() <= PARAMETERS),
+        }
+    }
 }
 
 /// What became of one file.
@@ -177,6 +207,31 @@ pub async fn newer(
         .collect()
 }
 
+/// What the ledger says of a file that has its verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// Whose.
+    pub producer: String,
+    /// Which job's.
+    pub job: String,
+    /// Where it ended.
+    pub state: State,
+    /// Why, where it isn't in the reports.
+    pub cause: Option<Cause>,
+    /// The instant that it is as of.
+    pub as_of: DateTime<Utc>,
+    /// When it was put, by the bucket's clock.
+    pub put_at: Option<DateTime<Utc>>,
+    /// When it was decided, by Postgres's clock.
+    pub at: DateTime<Utc>,
+    /// Stored bytes.
+    pub size: u64,
+    /// Rows.
+    pub rows: u64,
+    /// The trace that it belongs to.
+    pub traceparent: Option<String>,
+}
+
 /// How many files came to which state, and how many rows are in the reports by that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -199,13 +254,13 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts these verdicts.
-    pub fn of(verdicts: &[Verdict]) -> Self {
+    /// Counts these files.
+    pub fn of(decided: &[Decided]) -> Self {
         let mut tally = Self::default();
-        for verdict in verdicts {
-            let count = match verdict.state {
+        for file in decided {
+            let count = match file.state {
                 State::Loaded => {
-                    tally.rows += verdict.content.as_ref().map_or(0, |content| content.rows);
+                    tally.rows += file.rows;
                     &mut tally.loaded
                 }
                 State::Superseded => &mut tally.superseded,
@@ -247,11 +302,14 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
+/// So many bytes of what a query ran with are kept at most, of each result.
+const PARAMETERS: usize = 2_000;
+
 /// This program's version, by which the ledger knows who has judged a file.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Writes the verdicts, and lets go of the bytes of redriven files that are parked no more. All of the
-/// files must be locked by [`lock`] in this transaction.
+/// files must be locked by [`lock`] in this transaction. Gives what is true once that is committed.
 ///
 /// # Errors
 /// When Postgres refuses or is away, and when a file was not ours any more: then nothing may be
@@ -260,14 +318,14 @@ pub async fn write(
     transaction: &mut PgTransaction<'_>,
     token: Uuid,
     verdicts: &[Verdict],
-) -> Result<(), sqlx::Error> {
+) -> Result<Vec<Decided>, sqlx::Error> {
     let contents = || verdicts.iter().map(|verdict| verdict.content.as_ref());
-    let headers = || contents().map(|content| content.and_then(|content| content.header.as_ref()));
-    let extents: Vec<Extent> = headers()
-        .map(|header| header.and_then(|header| extent(&header.mode)))
+    let said = || contents().map(|content| content.and_then(|content| content.said.as_ref()));
+    let extents: Vec<_> = said()
+        .map(|said| said.and_then(|said| said.extent.as_ref()))
         .collect();
     let reasons = || verdicts.iter().map(|verdict| verdict.reason.as_ref());
-    let done: i64 = sqlx::query_scalar(
+    let rows = sqlx::query(
         "WITH decided AS (
          UPDATE nightdrop.file f
          SET state = v.state, decided_at = clock_timestamp(), token = NULL, lease_until = NULL,
@@ -275,20 +333,25 @@ pub async fn write(
              gone_at = CASE WHEN v.state = 'missing' THEN now() ELSE f.gone_at END,
              as_of = coalesce(v.as_of, f.as_of), body_hash = v.body_hash, row_count = v.row_count,
              mode = v.mode, range_column = v.range_column, range_from = v.range_from, range_to = v.range_to,
-             next_by = v.next_by, reason = v.reason, error = v.error, retry_at = now() + v.retry_in,
+             next_by = v.next_by, parameters = v.parameters,
+             traceparent = coalesce(v.traceparent, f.traceparent),
+             reason = v.reason, error = v.error, retry_at = now() + v.retry_in,
              judged_by = CASE WHEN v.reason = 'unknown_version'
                               THEN array_append(array_remove(f.judged_by, $15), $15) ELSE f.judged_by END
          FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::bytea[], $6::bigint[], $7::text[],
                      $8::text[], $9::bigint[], $10::bigint[], $11::timestamptz[], $12::text[], $13::text[],
-                     $14::interval[])
+                     $14::interval[], $16::text[], $17::text[]) WITH ORDINALITY
               AS v (id, state, as_of, body_hash, row_count, mode, range_column, range_from, range_to,
-                    next_by, reason, error, retry_in)
-         WHERE f.id = v.id AND f.token = $1 AND f.state = 'waiting'
-         RETURNING f.id, f.kept
+                    next_by, reason, error, retry_in, traceparent, parameters, at)
+         -- In a CASE, of which the planner takes half to be true: of the two conditions as such it expects one
+         -- row, and reads all verdicts once for each.
+         WHERE f.id = v.id AND CASE WHEN f.token = $1 THEN f.state = 'waiting' END
+         RETURNING v.at, f.id, f.kept, f.producer, f.job, f.as_of, f.put_at, f.decided_at, f.size, f.row_count,
+                   f.traceparent
          ), done_with AS (
          DELETE FROM nightdrop.parked p USING decided WHERE p.file = decided.id AND NOT decided.kept
          )
-         SELECT count(*) FROM decided",
+         SELECT at, producer, job, as_of, put_at, decided_at, size, row_count, traceparent FROM decided",
     )
     .bind(token)
     .bind(verdicts.iter().map(|verdict| verdict.file).collect::<Vec<_>>())
@@ -300,25 +363,55 @@ pub async fn write(
             .map(|content| content.map(|content| i64::try_from(content.rows).unwrap_or(i64::MAX)))
             .collect::<Vec<_>>(),
     )
-    .bind(headers().map(|header| header.map(|header| header.mode.as_str())).collect::<Vec<_>>())
-    .bind(extents.iter().map(|extent| extent.as_ref().map(|(column, ..)| column.as_str())).collect::<Vec<_>>())
-    .bind(extents.iter().map(|extent| extent.as_ref().map(|(_, from, _)| *from)).collect::<Vec<_>>())
-    .bind(extents.iter().map(|extent| extent.as_ref().map(|(.., to)| *to)).collect::<Vec<_>>())
+    .bind(said().map(|said| said.map(|said| said.mode)).collect::<Vec<_>>())
+    .bind(extents.iter().map(|extent| extent.map(|(column, ..)| column.as_str())).collect::<Vec<_>>())
+    .bind(extents.iter().map(|extent| extent.map(|(_, from, _)| *from)).collect::<Vec<_>>())
+    .bind(extents.iter().map(|extent| extent.map(|(.., to)| *to)).collect::<Vec<_>>())
     .bind(
-        headers()
-            .map(|header| header.and_then(|header| header.next_by).map(instant))
+        said()
+            .map(|said| said.and_then(|said| said.next_by).map(instant))
             .collect::<Vec<_>>(),
     )
     .bind(reasons().map(|reason| reason.map(|reason| reason.cause.as_str())).collect::<Vec<_>>())
     .bind(reasons().map(|reason| reason.map(|reason| reason.sentence.replace('\0', "\u{FFFD}"))).collect::<Vec<_>>())
     .bind(verdicts.iter().map(|verdict| verdict.retry_in.map(interval)).collect::<Vec<_>>())
     .bind(VERSION)
-    .fetch_one(&mut **transaction)
+    .bind(
+        contents()
+            .map(|content| content.and_then(|content| content.trace.as_ref()).map(Parent::to_string))
+            .collect::<Vec<_>>(),
+    )
+    .bind(said().map(|said| said.and_then(|said| said.parameters.as_deref())).collect::<Vec<_>>())
+    .fetch_all(&mut **transaction)
     .await?;
-    if usize::try_from(done) != Ok(verdicts.len()) {
+    if rows.len() != verdicts.len() {
         return Err(sqlx::Error::RowNotFound);
     }
-    not_seen(transaction, verdicts).await
+    not_seen(transaction, verdicts).await?;
+    rows.iter().map(|row| decided(row, verdicts)).collect()
+}
+
+fn decided(row: &PgRow, verdicts: &[Verdict]) -> Result<Decided, sqlx::Error> {
+    let at: i64 = row.try_get("at")?;
+    let verdict = usize::try_from(at - 1)
+        .ok()
+        .and_then(|at| verdicts.get(at))
+        .ok_or(sqlx::Error::RowNotFound)?;
+    Ok(Decided {
+        producer: row.try_get("producer")?,
+        job: row.try_get("job")?,
+        state: verdict.state,
+        cause: verdict.reason.as_ref().map(|reason| reason.cause),
+        as_of: row.try_get("as_of")?,
+        put_at: row.try_get("put_at")?,
+        at: row.try_get("decided_at")?,
+        size: row.try_get::<i64, _>("size")?.unsigned_abs(),
+        rows: row
+            .try_get::<Option<i64>, _>("row_count")?
+            .unwrap_or_default()
+            .unsigned_abs(),
+        traceparent: row.try_get("traceparent")?,
+    })
 }
 
 /// The unique index knows nothing of a run that another consumer loaded after we looked, and that was

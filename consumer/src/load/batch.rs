@@ -12,7 +12,7 @@ use super::{Error, Group, Ready, Watch, begin, not_ahead, other_content};
 use crate::failpoint::failpoint;
 use crate::ledger::reason::Reason;
 use crate::ledger::state::State;
-use crate::ledger::verdict::{self, Tally, Verdict};
+use crate::ledger::verdict::{self, Decided, Verdict};
 use crate::ledger::{life, pause};
 use crate::pool::Pool;
 
@@ -20,7 +20,7 @@ use crate::pool::Pool;
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// Files that have their verdict.
-    pub tally: Tally,
+    pub decided: Vec<Decided>,
     /// Files that will never load, to be parked.
     pub unfit: Vec<(i64, Reason)>,
     /// Jobs whose table refused, with what Postgres says.
@@ -132,11 +132,10 @@ async fn transaction(
         })
         .collect();
     pause::end(&mut transaction, &jobs).await?;
-    verdict::write(&mut transaction, token, &verdicts).await?;
+    result.decided = verdict::write(&mut transaction, token, &verdicts).await?;
     failpoint("load: verdicts written");
     transaction.commit().await?;
     failpoint("load: committed");
-    result.tally = Tally::of(&verdicts);
     Ok(result)
 }
 

@@ -3,7 +3,7 @@
 
 use futures::StreamExt;
 use futures::stream;
-use nightdrop_schema::{Header, Job, Mode, Producer};
+use nightdrop_schema::{Column, Header, Job, Mode, Producer};
 use sqlx::{Acquire, PgTransaction};
 
 use super::batch::Loaded;
@@ -33,6 +33,17 @@ pub struct Ready {
     pub header: Header,
     /// Its rows in binary COPY format.
     pub rows: Vec<u8>,
+}
+
+impl Ready {
+    /// How much memory it takes: a few rows may have long descriptions of many columns.
+    pub fn bytes(&self) -> usize {
+        let columns = self.header.columns.iter().map(|column| {
+            let description = column.description.as_ref().map_or(0, String::len);
+            size_of::<Column>() + column.name.as_str().len() + description
+        });
+        self.rows.len() + columns.sum::<usize>()
+    }
 }
 
 /// The files of one job, by time, then by arrival.

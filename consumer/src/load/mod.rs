@@ -127,13 +127,14 @@ fn not_ahead(as_of: Timestamptz, now: DateTime<Utc>, skew: Duration) -> Result<(
     if ahead <= skew {
         return Ok(());
     }
-    Err(Reason::new(
-        Cause::Future,
-        format!(
-            "time is {as_of}, {} s ahead of Postgres's clock; set the source's clock right: this one is loaded once that time has come",
-            ahead.as_secs()
-        ),
-    ))
+    let sentence = format!(
+        "time is {as_of}, {} s ahead of Postgres's clock; set the source's clock right: this one is loaded once that time has come",
+        ahead.as_secs()
+    );
+    Err(Reason {
+        over_in: Some(ahead),
+        ..Reason::new(Cause::Future, sentence)
+    })
 }
 
 /// The same run with other content: one of the two is wrong, and nobody but a person can tell which.

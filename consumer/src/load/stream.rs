@@ -20,7 +20,7 @@ use crate::failpoint::failpoint;
 use crate::ledger::claim::File;
 use crate::ledger::reason::{Cause, Reason};
 use crate::ledger::state::State;
-use crate::ledger::verdict::{self, Content, Tally, Verdict};
+use crate::ledger::verdict::{self, Content, Decided, Verdict};
 use crate::ledger::{life, pause};
 use crate::pool::Pool;
 use crate::remedy::Remedy;
@@ -42,7 +42,7 @@ pub struct Opened<'a> {
 #[derive(Debug)]
 pub enum Outcome {
     /// It has its verdict.
-    Decided(Tally),
+    Decided(Vec<Decided>),
     /// It will never load: to be parked.
     Unfit(Reason),
     /// Its table refused: its job rests.
@@ -298,9 +298,9 @@ async fn commit(
     verdict: Verdict,
 ) -> Result<Outcome, Error> {
     let verdicts = [verdict];
-    verdict::write(&mut transaction, token, &verdicts).await?;
+    let decided = verdict::write(&mut transaction, token, &verdicts).await?;
     failpoint("load: verdicts written");
     transaction.commit().await?;
     failpoint("load: committed");
-    Ok(Outcome::Decided(Tally::of(&verdicts)))
+    Ok(Outcome::Decided(decided))
 }

@@ -76,8 +76,7 @@ fn line(file: &Picked, now: DateTime<Utc>) -> [String; 8] {
         file.id.to_string(),
         file.state.clone(),
         whose,
-        file.as_of
-            .map_or_else(String::new, |as_of| as_of.format("%F %TZ").to_string()),
+        file.as_of.map_or_else(String::new, columns::at),
         columns::size(file.size),
         file.reason.clone(),
         ago(file.since, now),

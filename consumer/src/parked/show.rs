@@ -22,7 +22,6 @@ pub(super) async fn show(pool: &Pool, pick: &Pick) -> Result<Done, Error> {
 }
 
 fn render(file: &Picked, now: DateTime<Utc>) -> String {
-    let time = |instant: DateTime<Utc>| instant.format("%F %TZ").to_string();
     let mut page = format!(
         "file {} is {} ({})\n  {}\n\n",
         file.id,
@@ -41,16 +40,16 @@ fn render(file: &Picked, now: DateTime<Utc>) -> String {
         say("run", run);
     }
     if let Some(as_of) = file.as_of {
-        say("as of", &time(as_of));
+        say("as of", &columns::at(as_of));
     }
     say(
         "size",
         &format!("{} ({} bytes)", columns::size(file.size), file.size),
     );
-    say("seen", &time(file.listed_at));
+    say("seen", &columns::at(file.listed_at));
     say(
         &file.state,
-        &format!("{}, {}", time(file.since), ago(file.since, now)),
+        &format!("{}, {}", columns::at(file.since), ago(file.since, now)),
     );
     let bytes = match (file.state.as_str(), file.deleted_at) {
         ("parked", Some(_)) => "in Postgres; deleted from the bucket",
@@ -59,7 +58,7 @@ fn render(file: &Picked, now: DateTime<Utc>) -> String {
     };
     say("bytes", bytes);
     if let ("held", Some(again)) = (file.state.as_str(), file.retry_at) {
-        say("again", &format!("by itself at {}", time(again)));
+        say("again", &format!("by itself at {}", columns::at(again)));
     }
     if !file.judged_by.is_empty() {
         say(

@@ -105,6 +105,11 @@ pub(super) fn is_same(ty: Type, column: &str) -> bool {
         }
 }
 
+/// Whether results of this type can be loaded into a column.
+pub(crate) fn takes(ty: Type, column: &str, routed: bool) -> bool {
+    is_same(ty, column) || (routed && holds(ty, column).is_some())
+}
+
 /// What is done to a value for a wider column, if anything; none if the column can't hold each value of
 /// the type as it is.
 fn holds(ty: Type, column: &str) -> Option<Widening> {

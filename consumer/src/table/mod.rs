@@ -8,8 +8,9 @@ mod name;
 use nightdrop_schema::Header;
 
 pub use ddl::{add, conflict_target, create, index, retire, retired, retype};
-pub(crate) use fit::full_name;
 pub use fit::{Fit, Widening, fit};
+pub(crate) use fit::{full_name, takes};
+pub(crate) use name::literal;
 pub use name::{Name, NameError, identifier, identifiers};
 
 /// The columns that every report table has, before its own: name, type.

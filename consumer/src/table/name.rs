@@ -86,8 +86,8 @@ pub fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The same for a text constant, where Postgres takes no parameter (comments).
-pub(super) fn literal(text: &str) -> String {
+/// The same for a text constant, where Postgres takes no parameter (comments, grants).
+pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 

@@ -1,4 +1,6 @@
-//! `cursor`, `window` and `timezone`, and whether they fit the job's other keys.
+//! `cursor`, `window`, `schedule` and `timezone`, and whether they fit the job's other keys.
+
+use std::time::Duration;
 
 use nightdrop_schema::Job;
 
@@ -9,8 +11,12 @@ use super::{
 use crate::{
     cursor::Cursor,
     parameters::{End, Of, Placeholder},
+    schedule::Schedule,
     window::Window,
 };
+
+/// How long a result may take from the end of its query to the reports, unless `grace` says so.
+const GRACE: Duration = Duration::from_mins(15);
 
 impl Check<'_> {
     /// Which rows the job's runs ask for.
@@ -22,10 +28,10 @@ impl Check<'_> {
                 "cursor is there too; leave one of them out".to_owned(),
             ));
         }
-        if table.timezone.is_some() && table.window.is_none() {
+        if table.timezone.is_some() && table.window.is_none() && table.schedule.is_none() {
             return Err(wrong(
                 "timezone",
-                "only window has a time zone; leave it out".to_owned(),
+                "only window and schedule have a time zone; leave it out".to_owned(),
             ));
         }
         let reads = if let Some(cursor) = &table.cursor {
@@ -73,6 +79,29 @@ impl Check<'_> {
         };
         self.ends_fit(job, has, &table.parameters)?;
         Ok(reads)
+    }
+
+    /// When the job is started.
+    pub(super) fn schedule(&self, job: &Job, table: &JobTable) -> Result<Option<Schedule>, Error> {
+        let wrong = |key: &str, sentence: String| self.wrong(format!("job.{job}.{key}"), sentence);
+        let Some(text) = &table.schedule else {
+            return match table.grace {
+                Some(_) => Err(wrong(
+                    "grace",
+                    "without a schedule no result is late; write schedule = \"0 5 * * *\", or leave it out"
+                        .to_owned(),
+                )),
+                None => Ok(None),
+            };
+        };
+        let timezone = table
+            .timezone
+            .as_ref()
+            .map_or(chrono_tz::UTC, |zone| zone.0);
+        let patience = table.timeout.saturating_add(table.grace.unwrap_or(GRACE));
+        Schedule::new(text, timezone, patience)
+            .map(Some)
+            .map_err(|why| wrong("schedule", why))
     }
 
     /// Both ends of the job's interval are bound, and no others.

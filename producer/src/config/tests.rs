@@ -35,6 +35,19 @@ fn what_is_left_out_has_a_default_that_a_production_site_would_keep() {
 }
 
 #[test]
+fn a_textfile_is_one_that_node_exporter_finds() {
+    let with = |path: &str| {
+        TOP.replace(
+            "[bucket]",
+            &format!("[metrics]\ntextfile = \"{path}\"\n[bucket]"),
+        )
+    };
+    let said = refusal(&with("/var/lib/node_exporter/jfk.txt"));
+    insta::assert_snapshot!(said, @"jfk.toml: metrics.textfile: node_exporter reads files that end in .prom; write an absolute path to one in its folder");
+    assert!(load(&with("/var/lib/node_exporter/jfk.prom")).is_ok());
+}
+
+#[test]
 fn jobs_keep_the_file_s_order() {
     let config = load(&format!(
         "{TOP}[job.z]\n{WHOLE}\n[job.a]\n{WHOLE}\n[job.m]\n{WHOLE}"
@@ -121,7 +134,7 @@ fn the_jobs_of_the_page_are_taken() {
         .skip(1)
         .map(|rest| rest.split_once("```").unwrap().0)
         .collect();
-    assert_eq!(blocks.len(), 2);
+    assert_eq!(blocks.len(), 3);
     for block in blocks {
         load(&format!("{TOP}{block}")).unwrap();
     }
@@ -171,7 +184,7 @@ fn keys_of_cursors_and_windows_that_do_not_fit_are_named() {
     insta::assert_snapshot!(said(&format!("{}\nmode = \"append\"", CURSOR.replace(", \"cursor.to\"", ""))), @r#"jfk.toml: job.departures.parameters: the query must be told its cursor: `… WHERE x >= $1 AND x < $2` and parameters = ["cursor.from", "cursor.to"]; "cursor.to" is missing"#);
     insta::assert_snapshot!(said(&format!("{WINDOW}\nmode = \"append\"")), @r#"jfk.toml: job.departures.mode: the result of a window takes the place of what was said of its slot; write "replace", or leave it out"#);
     insta::assert_snapshot!(said(&WINDOW.replace("window.from", "cursor.from")), @r#"jfk.toml: job.departures.parameters: "cursor.from": the job has no cursor; leave it out, or write cursor = { … }"#);
-    insta::assert_snapshot!(said("mode = \"append\"\ntimezone = \"UTC\""), @"jfk.toml: job.departures.timezone: only window has a time zone; leave it out");
+    insta::assert_snapshot!(said("mode = \"append\"\ntimezone = \"UTC\""), @"jfk.toml: job.departures.timezone: only window and schedule have a time zone; leave it out");
 }
 
 #[test]
@@ -182,6 +195,20 @@ fn values_of_cursors_and_windows_that_are_none_name_their_line() {
     insta::assert_snapshot!(said(&WINDOW.replace("1d", "5h")), @r#"jfk.toml:11: job.departures.window.every: "5h" is no slot; write "1mo", "1w", "1d", or hours or minutes that divide the day, such as "6h", "1h", "15m""#);
     insta::assert_snapshot!(said(&format!("timezone = \"New York\"\n{WINDOW}")), @r#"jfk.toml:11: job.departures.timezone: "New York" is no time zone; write its IANA name, such as "Europe/Berlin""#);
     insta::assert_snapshot!(said("cursor = { start = \"2013-01-01T00:00:00Z\" }"), @r#"jfk.toml:11: job.departures.cursor: "lag" is missing"#);
+}
+
+#[test]
+fn a_schedule_has_a_wall_clock_and_a_grace() {
+    let keys = "schedule = \"0 5 * * *\"\ntimezone = \"Europe/Berlin\"\ngrace = \"1h\"";
+    let config = load(&format!("{TOP}[job.departures]\n{WHOLE}\n{keys}")).unwrap();
+    assert!(config.jobs[0].schedule.is_some());
+    let said = |keys: &str| job(&format!("{WHOLE}\n{keys}"));
+    insta::assert_snapshot!(said("grace = \"1h\""), @r#"jfk.toml: job.departures.grace: without a schedule no result is late; write schedule = "0 5 * * *", or leave it out"#);
+    insta::assert_snapshot!(said("schedule = \"0 0 30 2 *\""), @"jfk.toml: job.departures.schedule: that never comes");
+    assert!(
+        said("schedule = \"5am\"")
+            .starts_with("jfk.toml: job.departures.schedule: not five fields as in a crontab")
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono_tz::Tz;
-use nightdrop_runtime::exit::Code;
+use nightdrop_runtime::{exit::Code, secret::SecretError};
 use nightdrop_schema::{ColumnName, NameError, Timestamptz, Type};
 
 /// Why a URL names no source.
@@ -23,6 +23,9 @@ pub enum Error {
     /// The connection can't be made with these settings.
     #[error("{0}")]
     Settings(String),
+    /// The password can't be read.
+    #[error("password: {0}")]
+    Secret(#[from] SecretError),
     /// The server is not there, is overloaded, or went away half-way.
     #[error("the source is unreachable: {0}")]
     Unreachable(String),
@@ -136,6 +139,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Settings(_)
+            | Self::Secret(_)
             | Self::UnknownColumn { .. }
             | Self::NoWindowColumn { .. }
             | Self::WindowColumn { .. } => Code::Config,

@@ -5,9 +5,12 @@
 //! Here: what the three have in common. Not here: what becomes of the rows.
 
 mod error;
+mod look;
 mod mysql;
 mod mysql_cell;
+mod mysql_look;
 mod postgres;
+mod postgres_look;
 mod postgres_open;
 mod postgres_types;
 mod sqlite;
@@ -22,7 +25,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-pub use self::error::{Error, UrlError};
+pub use self::{
+    error::{Error, UrlError},
+    look::{Look, Writes},
+};
 use crate::{
     cursor::Since,
     interval::{Interval, Part},
@@ -189,16 +195,12 @@ impl Source {
                 postgres::run(&self.url, password.as_ref(), query, sink, &limits).await
             }
             Kind::MySql => mysql::run(&self.url, password.as_ref(), query, sink, &limits).await,
-            Kind::Sqlite => sqlite::run(&self.url, query, sink, &limits).await,
+            Kind::Sqlite => sqlite::run(&self.url, query, sink, &limits),
         }
     }
 
     fn read_password(&self) -> Result<Option<SecretString>, Error> {
-        self.password
-            .as_ref()
-            .map(Secret::read)
-            .transpose()
-            .map_err(|why| Error::Settings(format!("password: {why}")))
+        Ok(self.password.as_ref().map(Secret::read).transpose()?)
     }
 }
 
@@ -217,10 +219,19 @@ impl Limits<'_> {
     ) -> Result<T, crate::Error> {
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Err(Error::Stopped.into()),
+            () = self.stop.cancelled() => Err(self.over().into()),
             done = tokio::time::timeout_at(self.deadline, work) => {
-                done.unwrap_or_else(|_| Err(Error::Timeout(self.timeout).into()))
+                done.unwrap_or_else(|_| Err(self.over().into()))
             }
+        }
+    }
+
+    /// Which of the two it was.
+    fn over(&self) -> Error {
+        if self.stop.is_cancelled() {
+            Error::Stopped
+        } else {
+            Error::Timeout(self.timeout)
         }
     }
 }

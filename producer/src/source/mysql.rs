@@ -47,7 +47,10 @@ pub(super) async fn run(
 }
 
 /// As for Postgres: loopback and sockets may be without TLS, everything else verifies.
-fn options(url: &Url, password: Option<&SecretString>) -> Result<MySqlConnectOptions, Error> {
+pub(super) fn options(
+    url: &Url,
+    password: Option<&SecretString>,
+) -> Result<MySqlConnectOptions, Error> {
     let mut options = MySqlConnectOptions::from_str(url.as_str())
         .map_err(|why| Error::Settings(format!("the MySQL URL is wrong: {why}")))?
         // sqlx would change what `||` means in the job's query.
@@ -327,7 +330,7 @@ fn moment(value: &Value<'_>) -> String {
 
 /// By error number: <https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html>,
 /// <https://mariadb.com/kb/en/mariadb-error-codes/>. sqlx gives the SQLSTATE, which says less.
-fn judged(error: sqlx::Error) -> Error {
+pub(super) fn judged(error: sqlx::Error) -> Error {
     let number = match &error {
         sqlx::Error::Database(said) => said
             .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()

@@ -19,9 +19,12 @@ use super::{
 };
 
 /// How many bytes of rows one FETCH aims at. The server keeps a FETCH's rows together before it
-/// sends them, so more would be a burden there; fewer would cost round trips.
-const FETCH_BYTES: usize = 4 << 20;
-const FETCH_ROWS: std::ops::RangeInclusive<usize> = 100..=20_000;
+/// sends them; what fits into the socket's buffers lets it go on with the next.
+const FETCH_BYTES: usize = 512 << 10;
+const FETCH_ROWS: std::ops::RangeInclusive<usize> = 10..=5_000;
+
+/// So many of them are asked for at once: the server reads on while we write what it sent.
+const FETCHES: usize = 16;
 
 pub(super) async fn run(
     url: &Url,
@@ -155,8 +158,8 @@ async fn stream(
     let mut bytes = taker.take(&first, sink)?;
     let mut fetch = fetch_rows(bytes);
     loop {
-        let sql = AssertSqlSafe(format!("FETCH {fetch} FROM nightdrop"));
-        let mut rows = sqlx::raw_sql(sql).fetch(&mut *connection);
+        let sql = format!("FETCH {fetch} FROM nightdrop;").repeat(FETCHES);
+        let mut rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(&mut *connection);
         let mut count = 0;
         bytes = 0;
         while let Some(row) = rows.try_next().await.map_err(judged)? {
@@ -164,7 +167,7 @@ async fn stream(
             count += 1;
             bytes += taker.take(&row, sink)?;
         }
-        if count < fetch {
+        if count < fetch * FETCHES {
             return Ok(());
         }
         fetch = fetch_rows(bytes / count);

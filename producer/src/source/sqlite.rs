@@ -1,27 +1,24 @@
 //! SQLite: a file, opened read-only, read in one deferred transaction.
+//!
+//! By rusqlite, and row by row where SQLite has it: it is a library in this process, and by way of sqlx each value is
+//! copied and each row goes from SQLite's thread to ours, which takes three times as long (`bench/`, work P).
 
-use std::{
-    collections::HashMap,
-    str::FromStr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
-use futures::TryStreamExt;
 use nightdrop_schema::{Type, Value};
-use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions, Connection, Decode, Executor, Row, SqlSafeStr,
-    Sqlite, SqliteConnection, Statement, TypeInfo, ValueRef,
-    sqlite::{SqliteArguments, SqliteColumn, SqliteConnectOptions, SqliteRow},
+use rusqlite::{
+    Connection, OpenFlags, Row, Statement,
+    types::{Value as Bound, ValueRef},
 };
+use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 use super::{
-    Error, Limits, Opening, Query, Sink, Unfit, breathe, described, instant, refused,
+    Error, Limits, Opening, Query, Sink, Unfit, described, instant, refused,
     sqlite_types::{Scratch, Stored, mapped},
-    was_cut,
 };
 use crate::parameters::{Parameter, Placeholder};
 
@@ -29,61 +26,68 @@ use crate::parameters::{Parameter, Placeholder};
 /// a millisecond's worth.
 const INSTRUCTIONS: i32 = 10_000;
 
-pub(super) async fn run(
+/// What a URL may say after its `?`: <https://sqlite.org/uri.html#recognized_query_parameters>
+const KNOWN: [&str; 4] = ["cache", "immutable", "mode", "vfs"];
+
+pub(super) fn run(
     url: &Url,
     query: &Query,
     sink: &mut impl Sink,
     limits: &Limits<'_>,
 ) -> Result<(), crate::Error> {
-    let options = SqliteConnectOptions::from_str(url.as_str())
-        .map_err(|why| Error::Settings(format!("the SQLite URL is wrong: {why}")))?
-        .read_only(true)
-        .create_if_missing(false)
-        // Its log lines hold the statement, and a statement may hold a person's data.
-        .disable_statement_logging();
     let cut = Arc::new(AtomicBool::new(false));
-    let mut connection = limits.bound(connect(&options, Arc::clone(&cut))).await?;
-    let outcome = limits.bound(stream(&mut connection, query, sink)).await;
-    if outcome.as_ref().is_err_and(was_cut) {
-        cut.store(true, Ordering::Relaxed);
+    let _watch = {
+        let (cut, stop, deadline) = (Arc::clone(&cut), limits.stop.clone(), limits.deadline);
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep_until(deadline) => {}
+            }
+            cut.store(true, Ordering::Relaxed);
+        }))
+    };
+    let outcome = tokio::task::block_in_place(|| {
+        let connection = open(url, Arc::clone(&cut))?;
+        read(&connection, query, sink)
+    });
+    match outcome {
+        Err(crate::Error::Source(Error::Unreachable(_))) if cut.load(Ordering::Relaxed) => {
+            Err(limits.over().into())
+        }
+        outcome => outcome,
     }
-    // Waits until SQLite's thread is done with the query.
-    let _ = connection.close().await;
-    outcome
 }
 
-async fn connect(
-    options: &SqliteConnectOptions,
-    cut: Arc<AtomicBool>,
-) -> Result<SqliteConnection, crate::Error> {
-    let mut connection = options.connect().await.map_err(judged)?;
+fn open(url: &Url, cut: Arc<AtomicBool>) -> Result<Connection, Error> {
+    let wrong = |why: String| Error::Settings(format!("the SQLite URL is wrong: {why}"));
+    if let Some((key, _)) = url.query_pairs().find(|(key, _)| !KNOWN.contains(&&**key)) {
+        return Err(wrong(format!("{key:?} is none of {}", KNOWN.join(", "))));
+    }
+    // SQLite reads such a URI itself, from `file:` on: <https://sqlite.org/uri.html>
+    let file = url.as_str().strip_prefix("sqlite:").unwrap_or_default();
+    let uri = format!("file:{}", file.strip_prefix("//").unwrap_or(file));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(uri, flags).map_err(judged)?;
     connection
-        .lock_handle()
-        .await
-        .map_err(judged)?
-        .set_progress_handler(INSTRUCTIONS, move || !cut.load(Ordering::Relaxed));
+        .progress_handler(INSTRUCTIONS, Some(move || cut.load(Ordering::Relaxed)))
+        .map_err(judged)?;
     Ok(connection)
 }
 
-async fn stream(
-    connection: &mut SqliteConnection,
-    query: &Query,
-    sink: &mut impl Sink,
-) -> Result<(), crate::Error> {
-    let clock = sqlx::query("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
-        .fetch_one(&mut *connection)
-        .await
+fn read(connection: &Connection, query: &Query, sink: &mut impl Sink) -> Result<(), crate::Error> {
+    let clock: String = connection
+        .query_row("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')", [], |row| {
+            row.get(0)
+        })
         .map_err(judged)?;
-    let as_of = instant(&clock.try_get_unchecked::<String, _>(0).map_err(judged)?)?;
+    let as_of = instant(&clock)?;
     // Deferred: the first read takes the snapshot, and all that follow see it.
-    sqlx::query("BEGIN DEFERRED")
-        .execute(&mut *connection)
-        .await
-        .map_err(judged)?;
+    connection.execute_batch("BEGIN DEFERRED").map_err(judged)?;
 
-    let sql = || AssertSqlSafe(query.sql.clone()).into_sql_str();
-    let statement = (&mut *connection).prepare(sql()).await.map_err(judged)?;
-    let found: Vec<(String, Declared)> = declared(connection, statement.columns()).await?;
+    let mut statement = connection.prepare(&query.sql).map_err(judged)?;
+    let found: Vec<(String, Declared)> = declared(&statement);
     if found.is_empty() {
         return Err(Error::Refused("it returns no rows; write a SELECT".to_owned()).into());
     }
@@ -100,8 +104,8 @@ async fn stream(
     } else {
         query.asked(as_of, &[])?
     };
-    let bound = || arguments(&query.parameters, &asked.parameters);
-    let types = undeclared(connection, query, &found, bound()?).await?;
+    let bound = arguments(&query.parameters, &asked.parameters);
+    let types = undeclared(&mut statement, query, &found, &bound)?;
     let columns = described(
         found
             .into_iter()
@@ -117,29 +121,15 @@ async fn stream(
         others_seen: query.since().map(|_| false),
     })?;
 
-    #[expect(
-        deprecated,
-        reason = "`fetch` does not show where one statement ends and the next begins"
-    )]
-    let mut steps = sqlx::query_with(sql(), bound()?).fetch_many(connection);
+    let mut rows = statement
+        .query(rusqlite::params_from_iter(&bound))
+        .map_err(judged)?;
     let mut row_number = 0;
-    let mut ended = false;
-    while let Some(step) = steps.try_next().await.map_err(judged)? {
-        let sqlx::Either::Right(row) = step else {
-            ended = true;
-            continue;
-        };
-        if ended {
-            // sqlx would run all that stand in the text, one after the other.
-            return Err(
-                Error::Refused("it has more than one statement; write one".to_owned()).into(),
-            );
-        }
+    while let Some(row) = rows.next().map_err(judged)? {
         row_number += 1;
-        breathe().await;
         for (index, column) in columns.iter().enumerate() {
             let mut scratch = Scratch::default();
-            let value = cell(&row, index)
+            let value = cell(row, index)
                 .and_then(|stored| stored.read(column.column.ty, &mut scratch))
                 .map_err(|unfit| refused(row_number, column, unfit))?;
             sink.value(value)?;
@@ -156,76 +146,45 @@ struct Declared {
     ty: Option<Type>,
 }
 
-/// Looks the declared types up: sqlx knows some of them only, and a `DECIMAL(10,2)` is none of those.
-async fn declared(
-    connection: &mut SqliteConnection,
-    columns: &[SqliteColumn],
-) -> Result<Vec<(String, Declared)>, crate::Error> {
-    let mut tables: HashMap<String, HashMap<String, String>> = HashMap::new();
-    let mut found = Vec::with_capacity(columns.len());
-    for column in columns {
-        let declared = match column.origin() {
-            sqlx::ColumnOrigin::Table(origin) => {
-                let table = origin.table.to_string();
-                if !tables.contains_key(&table) {
-                    tables.insert(table.clone(), table_types(connection, &table).await?);
-                }
-                // The rowid of a table that does not name it is always an integer.
-                tables[&table]
-                    .get(&*origin.name)
-                    .cloned()
-                    .unwrap_or_else(|| "INTEGER".to_owned())
-            }
-            sqlx::ColumnOrigin::Expression | sqlx::ColumnOrigin::Unknown => String::new(),
-        };
-        let ty = mapped(&declared);
-        let name = if declared.is_empty() {
-            "expression".to_owned()
-        } else {
-            declared.to_lowercase()
-        };
-        found.push((column.name().to_owned(), Declared { name, ty }));
-    }
-    Ok(found)
-}
-
-async fn table_types(
-    connection: &mut SqliteConnection,
-    table: &str,
-) -> Result<HashMap<String, String>, crate::Error> {
-    let (schema, name) = table.split_once('.').unwrap_or(("main", table));
-    let rows =
-        sqlx::query_as::<_, (String, String)>("SELECT name, type FROM pragma_table_xinfo(?1, ?2)")
-            .bind(name)
-            .bind(schema)
-            .fetch_all(connection)
-            .await
-            .map_err(judged)?;
-    Ok(rows.into_iter().collect())
+fn declared(statement: &Statement<'_>) -> Vec<(String, Declared)> {
+    let columns = statement.columns();
+    columns
+        .iter()
+        .map(|column| {
+            let declared = column.decl_type().unwrap_or_default();
+            let name = if declared.is_empty() {
+                "expression".to_owned()
+            } else {
+                declared.to_lowercase()
+            };
+            let ty = mapped(declared);
+            (column.name().to_owned(), Declared { name, ty })
+        })
+        .collect()
 }
 
 /// The type of each column: as declared, and of those without a declaration as the first value that
 /// is not null. The query runs twice then, but the second time only until all are known, and in the
 /// same snapshot.
-async fn undeclared(
-    connection: &mut SqliteConnection,
+fn undeclared(
+    statement: &mut Statement<'_>,
     query: &Query,
     found: &[(String, Declared)],
-    arguments: SqliteArguments,
+    bound: &[Bound],
 ) -> Result<Vec<Type>, crate::Error> {
     let mut types: Vec<Option<Type>> = found
         .iter()
         .map(|(name, declared)| query.types.get(name).copied().or(declared.ty))
         .collect();
     if types.iter().any(Option::is_none) {
-        let sql = AssertSqlSafe(query.sql.clone());
-        let mut rows = sqlx::query_with(sql, arguments).fetch(connection);
+        let mut rows = statement
+            .query(rusqlite::params_from_iter(bound))
+            .map_err(judged)?;
         while types.iter().any(Option::is_none)
-            && let Some(row) = rows.try_next().await.map_err(judged)?
+            && let Some(row) = rows.next().map_err(judged)?
         {
-            breathe().await;
             for (index, ty) in types.iter_mut().enumerate().filter(|(_, ty)| ty.is_none()) {
-                *ty = cell(&row, index).ok().and_then(Stored::travels_as);
+                *ty = cell(row, index).ok().and_then(Stored::travels_as);
             }
         }
     }
@@ -235,43 +194,29 @@ async fn undeclared(
         .collect())
 }
 
-fn cell(row: &SqliteRow, index: usize) -> Result<Stored<'_>, Unfit> {
-    let say = |why: sqlx::Error| why.to_string();
-    let raw = row.try_get_raw(index).map_err(say)?;
-    // The type that sqlx gives a null is the column's, not the value's.
-    if raw.is_null() {
-        return Ok(Stored::Null);
-    }
-    let class = raw.type_info().name().to_owned();
-    Ok(match class.as_str() {
-        "INTEGER" => Stored::Integer(row.try_get_unchecked(index).map_err(say)?),
-        "REAL" => Stored::Real(row.try_get_unchecked(index).map_err(say)?),
-        "TEXT" => Stored::Text(
-            <&str as Decode<Sqlite>>::decode(raw)
-                .map_err(|_| "is TEXT but not UTF-8; CAST it to a BLOB")?,
+fn cell<'a>(row: &'a Row<'_>, index: usize) -> Result<Stored<'a>, Unfit> {
+    Ok(match row.get_ref(index).map_err(|why| why.to_string())? {
+        ValueRef::Null => Stored::Null,
+        ValueRef::Integer(number) => Stored::Integer(number),
+        ValueRef::Real(number) => Stored::Real(number),
+        ValueRef::Text(text) => Stored::Text(
+            std::str::from_utf8(text).map_err(|_| "is TEXT but not UTF-8; CAST it to a BLOB")?,
         ),
-        _ => Stored::Blob(<&[u8] as Decode<Sqlite>>::decode(raw).map_err(|why| why.to_string())?),
+        ValueRef::Blob(bytes) => Stored::Blob(bytes),
     })
 }
 
 /// Numbers and bytes as such, everything else as text: SQLite has no other classes.
-fn arguments(
-    placeholders: &[Placeholder],
-    parameters: &[Parameter],
-) -> Result<SqliteArguments, Error> {
-    let mut arguments = SqliteArguments::default();
-    for (placeholder, parameter) in placeholders.iter().zip(parameters) {
-        let mut scratch = String::new();
+fn arguments(placeholders: &[Placeholder], parameters: &[Parameter]) -> Vec<Bound> {
+    let as_bound = |(placeholder, parameter): (&Placeholder, &Parameter)| {
         if matches!(placeholder, Placeholder::End(..)) {
-            sqlx::Arguments::add(&mut arguments, moment(parameter.text()))
-                .map_err(|why| Error::Refused(why.to_string()))?;
-            continue;
+            return Bound::Text(moment(parameter.text()));
         }
-        let added = match parameter.value(&mut scratch) {
-            Value::Bool(flag) => sqlx::Arguments::add(&mut arguments, flag),
-            Value::Int64(number) => sqlx::Arguments::add(&mut arguments, number),
-            Value::Float64(number) => sqlx::Arguments::add(&mut arguments, number),
-            Value::Bytes(bytes) => sqlx::Arguments::add(&mut arguments, bytes.to_vec()),
+        match parameter.value(&mut String::new()) {
+            Value::Bool(flag) => Bound::Integer(flag.into()),
+            Value::Int64(number) => Bound::Integer(number),
+            Value::Float64(number) => Bound::Real(number),
+            Value::Bytes(bytes) => Bound::Blob(bytes.to_vec()),
             Value::Null
             | Value::Decimal(_)
             | Value::String(_)
@@ -280,11 +225,10 @@ fn arguments(
             | Value::Timestamp(_)
             | Value::Timestamptz(_)
             | Value::Uuid(_)
-            | Value::Json(_) => sqlx::Arguments::add(&mut arguments, parameter.text().to_owned()),
-        };
-        added.map_err(|why| Error::Refused(why.to_string()))?;
-    }
-    Ok(arguments)
+            | Value::Json(_) => Bound::Text(parameter.text().to_owned()),
+        }
+    };
+    placeholders.iter().zip(parameters).map(as_bound).collect()
 }
 
 /// `2013-01-31 05:00:00`, as SQLite's own functions write moments, in UTC if it is an instant.
@@ -296,13 +240,26 @@ fn moment(text: &str) -> String {
         .map_or_else(|| text.clone(), str::to_owned)
 }
 
-/// By primary result code, the low byte: <https://sqlite.org/rescode.html>
-fn judged(error: sqlx::Error) -> Error {
-    Error::from_sqlx(error, |code| {
-        match code.parse::<u32>().unwrap_or_default() & 0xff {
-            // PERM, BUSY, LOCKED, NOMEM, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB
-            3 | 5..=7 | 9..=11 | 13..=15 | 26 => Error::Unreachable,
-            _ => Error::Refused,
+/// By primary result code, the low byte: <https://sqlite.org/rescode.html>. What rusqlite says by itself may hold the
+/// statement, and a statement may hold a person's data.
+fn judged(error: rusqlite::Error) -> Error {
+    let (code, said) = match error {
+        rusqlite::Error::SqliteFailure(failure, said) => (
+            failure.extended_code,
+            said.unwrap_or_else(|| failure.to_string()),
+        ),
+        rusqlite::Error::SqlInputError { error, msg, .. } => (error.extended_code, msg),
+        rusqlite::Error::MultipleStatement => {
+            return Error::Refused("it has more than one statement; write one".to_owned());
         }
-    })
+        rusqlite::Error::NulError(_) => {
+            return Error::Refused("it has a NUL character in it".to_owned());
+        }
+        other => return Error::Refused(other.to_string()),
+    };
+    match code & 0xff {
+        // PERM, BUSY, LOCKED, NOMEM, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB
+        3 | 5..=7 | 9..=11 | 13..=15 | 26 => Error::Unreachable(said),
+        _ => Error::Refused(said),
+    }
 }

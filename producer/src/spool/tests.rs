@@ -142,3 +142,53 @@ fn a_state_folder_is_one_producers() {
         "{error}"
     );
 }
+
+/// A folder of somebody else's: whoever root isn't, or root's, for whoever is not root.
+fn of_another_user(folder: &tempfile::TempDir) -> PathBuf {
+    if !rustix::process::geteuid().is_root() {
+        return PathBuf::from("/etc");
+    }
+    let path = folder.path().join("state");
+    fs::create_dir(&path).unwrap();
+    std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
+    path
+}
+
+#[test]
+fn a_state_folder_of_another_user_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = of_another_user(&folder);
+    let count = || names(&path).unwrap().len();
+    let (before, spool) = (count(), Spool::new("jfk".parse().unwrap(), &path));
+    for error in [
+        spool.lock(&job()).unwrap_err(),
+        spool.try_out().unwrap_err(),
+        spool.nameless().unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::OtherUser { .. }), "{error}");
+        assert_eq!(error.code(), Code::CantCreate);
+    }
+    assert_eq!(count(), before, "nothing was made in it");
+}
+
+#[test]
+fn what_another_user_has_left_in_a_state_folder_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = spool(&folder);
+    drop(spool.lock(&job()).unwrap());
+    spool.try_out().unwrap();
+    if !rustix::process::geteuid().is_root() {
+        // Nobody else can give a file away.
+        return;
+    }
+    let lock = folder.path().join("state/lock/departures.lock");
+    std::os::unix::fs::chown(&lock, Some(65534), None).unwrap();
+    for error in [
+        spool.lock(&job()).unwrap_err(),
+        spool.try_out().unwrap_err(),
+    ] {
+        let named = lock.display().to_string();
+        assert!(error.to_string().starts_with(&named), "{error}");
+    }
+    spool.lock(&"weather".parse().unwrap()).unwrap();
+}

@@ -47,7 +47,7 @@ fn a_watermark_that_is_not_there_is_asked_for_by_name() {
     let state = State::new();
     let (code, said) = state.refusal("SELECT 1", None);
     assert_eq!(code, Code::NoInput);
-    insta::assert_snapshot!(said, @"no watermark: there is no STATE/watermark/departures.json; if this is the job's first run, say where to begin: --start 2013-01-01T00:00:00.000000Z; if the state folder was lost, say where the last result ended (`to` in its message): --start T; nothing was read");
+    insta::assert_snapshot!(said, @"no watermark: there is no STATE/watermark/departures.json; if this is the job's first run, say where to begin: --start 2013-01-01T00:00:00.000000Z; if the state folder was lost, say where the newest result ended (`nightdrop-consumer explain PRODUCER/JOB` has its cursor.to): --start T; nothing was read");
     assert_eq!(
         state.step("SELECT 1", Some(T1)).unwrap().from(),
         T1.parse().unwrap()

@@ -3,6 +3,7 @@
 //! Here: reading, and naming what is wrong. Not here: what the keys mean.
 
 pub mod duration;
+pub mod reference;
 pub mod size;
 pub mod url;
 

@@ -85,7 +85,7 @@ promises! {
             the_reader_can_not_put: "a folder has no users",
             a_listing_outside_the_inbox_is_forbidden: "a folder has no users",
             keys_that_nobody_knows_are_unauthenticated: "a folder has no keys",
-            keys_are_read_again_at_each_use: "a folder has no keys",
+            keys_are_read_again_when_refused: "a folder has no keys",
         }
         failures {
             nobody_listening_is_unreachable: "a folder has no server",

@@ -102,8 +102,8 @@ pub(crate) async fn keys_that_nobody_knows_are_unauthenticated(place: &Place) {
     }
 }
 
-/// A rotated secret counts from the next request on; one that can't be read is named.
-pub(crate) async fn keys_are_read_again_at_each_use(place: &Place) {
+/// A rotated secret counts once the old one is refused; one that can't be read is named.
+pub(crate) async fn keys_are_read_again_when_refused(place: &Place) {
     let good = place.producer_keys("jfk");
     let use_of = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&use_of);

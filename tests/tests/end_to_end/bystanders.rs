@@ -78,8 +78,8 @@ fn what_a_commit_would_refuse_is_refused_before_and_parks_one_file_only() {
     site.drop(&departures("2013-01-31T01:00:00Z"));
     site.once();
     site.execute(
-        "CREATE TABLE airline (carrier text PRIMARY KEY); INSERT INTO airline VALUES ('UA'), ('AA');
-         ALTER TABLE jfk.departures ADD FOREIGN KEY (carrier) REFERENCES airline DEFERRABLE INITIALLY DEFERRED",
+        "CREATE TABLE jfk.airline (carrier text PRIMARY KEY); INSERT INTO jfk.airline VALUES ('UA'), ('AA');
+         ALTER TABLE jfk.departures ADD FOREIGN KEY (carrier) REFERENCES jfk.airline DEFERRABLE INITIALLY DEFERRED",
     );
     site.drop(&departures("2013-01-31T02:00:00Z").rows(&json!([["ZZ", 1]])));
     site.drop(&departures("2013-01-31T03:00:00Z"));
@@ -153,8 +153,7 @@ fn a_job_that_another_consumer_has_is_left_to_it_and_the_others_go_on() {
 #[test]
 fn an_object_replaced_while_it_is_loaded_hides_nothing_from_the_list() {
     on_each(|site| {
-        site.consumer(&["migrate"]);
-        site.execute("INSERT INTO nightdrop.pause (producer, job, until, error) VALUES ('jfk', 'departures', now() + interval '1 h', 'a test')");
+        site.rest("jfk", "departures");
         let first = departures("2013-01-31T01:00:00Z");
         site.drop(&first);
         site.once();
@@ -283,7 +282,7 @@ fn a_job_that_goes_on_being_refused_rests_longer_each_time() {
 
 #[test]
 fn a_consumer_that_starts_while_another_migrates_waits_for_it() {
-    let site = Site::anywhere();
+    let site = Site::unprepared();
     site.drop(&departures("2013-01-31T01:00:00Z"));
     let migrating = site.hold("CREATE SCHEMA nightdrop");
     let mut consumer = site.start(&["run"]);
@@ -297,7 +296,6 @@ fn a_consumer_that_starts_while_another_migrates_waits_for_it() {
 #[test]
 fn an_object_deleted_while_a_list_of_it_is_under_way_is_not_seen_again() {
     let mut site = Site::anywhere();
-    site.consumer(&["migrate"]);
     site.drop(&departures("2013-01-31T01:00:00Z"));
     let direct = site.database_url.take();
     let gate = gate_before_postgres(&mut site);

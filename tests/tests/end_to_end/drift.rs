@@ -392,6 +392,14 @@ fn what_was_parked_and_then_meets_a_quota_is_parked_again() {
 /// How long the longest wait for a lock may hold others up, with patience for a busy machine.
 const SOON: &str = "SET statement_timeout = '15s'";
 
+/// Whether an ALTER TABLE waits for somebody, in this database of the server that all tests share.
+fn column_waits(site: &Site) -> bool {
+    site.rows(
+        "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
+         WHERE NOT granted AND mode = 'AccessExclusiveLock' AND datname = current_database()",
+    ) == ["1"]
+}
+
 #[test]
 fn a_reader_gets_through_though_a_column_waits_for_a_longer_one() {
     let site = Site::anywhere();
@@ -405,11 +413,7 @@ fn a_reader_gets_through_though_a_column_waits_for_a_longer_one() {
     );
     let _consumer = site.start(&["run"]);
     for _ in 0..2 {
-        until("the column to wait for the reader", || {
-            site.rows(
-                "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'",
-            ) == ["1"]
-        });
+        until("the column to wait for the reader", || column_waits(&site));
         drop(site.hold(&format!("{SOON}; SELECT count(*) FROM jfk.departures")));
     }
     assert_eq!(
@@ -433,21 +437,11 @@ fn a_column_that_waits_for_a_reader_holds_up_no_other_table_of_the_schema() {
             .rows(&json!([["N1"]])),
     );
     let first = site.start(&["run"]);
-    until("the column to wait for the reader", || {
-        site.rows(
-            "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'",
-        ) == ["1"]
-    });
+    until("the column to wait for the reader", || column_waits(&site));
     first.signal("STOP");
-    let waiting =
-        site.rows("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted");
     site.drop(&message("jfk", "fleet", "2013-01-31T01:00:00Z"));
     let second = site.once();
-    assert_eq!(
-        site.rows("SELECT count(*) FROM jfk.fleet"),
-        ["2"],
-        "{waiting:?}"
-    );
+    assert_eq!(site.rows("SELECT count(*) FROM jfk.fleet"), ["2"]);
     assert!(!second.stderr.contains("fleet"), "{}", second.stderr);
     first.signal("CONT");
 }
@@ -500,4 +494,66 @@ fn an_index_that_a_person_builds_only_lets_the_job_rest() {
         site.rows("SELECT DISTINCT state, attempts FROM nightdrop.file"),
         ["loaded|0"]
     );
+}
+
+#[test]
+fn what_keeps_a_table_from_being_made_or_changed_lets_its_job_rest_and_no_other() {
+    for streamed in ["", STREAMED] {
+        let site = Site::anywhere().configured(streamed);
+        site.drop(&departures("2013-01-31T01:00:00Z"));
+        site.drop(&message("lga", "departures", "2013-01-31T01:00:00Z"));
+        site.once();
+        // An event trigger of the owner's, a column's name that the database has no letters for, and a statement
+        // that takes too long.
+        for (hour, code) in [(2, "P0001"), (3, "22P05"), (4, "57014")] {
+            let time = format!("2013-01-31T{hour:02}:00:00Z");
+            site.administer(&format!(
+                "CREATE OR REPLACE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$
+                 BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = '{code}'; END $$;
+                 CREATE EVENT TRIGGER refusing ON ddl_command_start WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE')
+                 EXECUTE FUNCTION public.refuse()"
+            ));
+            let refused = |job: &str| {
+                message("jfk", job, &time)
+                    .with("columns", columns(&[(&format!("column{hour}"), "int64")]))
+                    .rows(&json!([[hour]]))
+            };
+            site.drop(&refused("departures"));
+            site.drop(&refused(&format!("new{hour}")));
+            site.drop(&message("lga", "departures", &time));
+
+            site.once();
+
+            assert_eq!(
+                site.rows(&format!(
+                    "SELECT producer, job, state, attempts FROM nightdrop.file WHERE as_of = '{time}' ORDER BY 1, 2"
+                )),
+                [
+                    "jfk|departures|waiting|0".to_owned(),
+                    format!("jfk|new{hour}|waiting|0"),
+                    "lga|departures|loaded|0".to_owned()
+                ],
+                "{code} {streamed}"
+            );
+            let said = format!("not today (SQLSTATE {code})");
+            assert_eq!(
+                site.rows(&format!(
+                    "SELECT job, right(error, {}) FROM nightdrop.pause ORDER BY 1",
+                    said.len()
+                )),
+                [format!("departures|{said}"), format!("new{hour}|{said}")]
+            );
+
+            site.administer(
+                "DROP EVENT TRIGGER refusing; UPDATE nightdrop.pause SET until = now()",
+            );
+            site.once();
+            assert_eq!(
+                site.rows(&format!(
+                    "SELECT (SELECT sum(column{hour}) FROM jfk.departures), (SELECT sum(column{hour}) FROM jfk.new{hour})"
+                )),
+                [format!("{hour}|{hour}")]
+            );
+        }
+    }
 }

@@ -69,9 +69,31 @@ fn what_is_loaded_is_found_by_its_file_its_run_its_key_and_parts_of_it() {
     );
 }
 
+/// By which a cursor job goes on whose state folder is lost.
+#[test]
+fn what_is_loaded_says_what_its_query_ran_with() {
+    let site = Site::anywhere();
+    let ran_with =
+        json!({"cursor.from": "2013-01-30T05:00:00Z", "cursor.to": "2013-01-31T05:00:00Z"});
+    let result = departures("2013-01-31T05:00:00Z").with("parameters", ran_with);
+    site.drop(&result);
+    // So much is nobody's watermark, and each file of the ledger would carry it.
+    let many = json!({"ids": vec![0; 1000]});
+    site.drop(&message("jfk", "fleet", "2013-01-31T05:00:00Z").with("parameters", many));
+    site.once();
+    let read_with =
+        r#"read with {"cursor.from":"2013-01-30T05:00:00Z","cursor.to":"2013-01-31T05:00:00Z"}; "#;
+    says(&site, "jfk/departures", &[read_with]);
+    says(&site, &result.id.to_string(), &[read_with]);
+    assert_eq!(
+        site.rows("SELECT parameters FROM nightdrop.file WHERE job = 'fleet'"),
+        ["null"]
+    );
+}
+
 #[test]
 fn what_nobody_has_seen_says_where_to_look() {
-    let site = Site::anywhere();
+    let site = Site::unprepared();
     let result = departures("2013-01-31T05:00:00Z");
     let ended = site.consumer(&["explain", "17"]);
     assert_eq!(ended.code, Some(78), "its tables are not there: {ended:?}");
@@ -252,7 +274,8 @@ fn what_is_parked_names_the_verb_that_helps_and_then_what_became_of_it() {
         "3",
         &[
             "(truncated)",
-            "have the producer run departures again, then `nightdrop-consumer parked drop 3`",
+            "have the producer run departures again",
+            "then `nightdrop-consumer parked drop 3`",
         ],
     );
     assert_eq!(site.consumer(&["parked", "drop", "3"]).code, Some(0));

@@ -37,6 +37,7 @@ struct State {
     reached: bool,
     cut: bool,
     refuse: Option<(String, String)>,
+    date: Option<String>,
 }
 
 impl Gate {
@@ -73,6 +74,11 @@ impl Gate {
     /// From now on answers 500 to each request whose first line has this in it.
     pub fn refuse(&self, text: &str) {
         self.answer(text, "500 Internal Server Error", "");
+    }
+
+    /// From now on every answer says this in its `Date`, which is as long as any other.
+    pub fn date(&self, date: &str) {
+        self.shared.state.lock().unwrap().date = Some(date.to_owned());
     }
 
     /// From now on gives this status and body to each request whose first line has this in it.
@@ -116,6 +122,9 @@ impl Shared {
         let mut passed = 0;
         while let Ok(count @ 1..) = from.read(&mut buffer) {
             passed += count;
+            if !sent {
+                self.redate(&mut buffer[..count]);
+            }
             if let Some(client) = refusals.as_mut()
                 && let Some(answer) = self.refusal(&buffer[..count])
             {
@@ -132,6 +141,18 @@ impl Shared {
             }
         }
         let _ = to.shutdown(Shutdown::Write);
+    }
+
+    /// Says another date in an answer, if that is wanted.
+    fn redate(&self, bytes: &mut [u8]) {
+        const NAME: &[u8] = b"\r\nDate: ";
+        let state = self.state.lock().unwrap();
+        if let Some(date) = &state.date
+            && let Some(found) = bytes.windows(NAME.len()).position(|part| part == NAME)
+        {
+            let from = found + NAME.len();
+            bytes[from..from + date.len()].copy_from_slice(date.as_bytes());
+        }
     }
 
     fn refusal(&self, bytes: &[u8]) -> Option<String> {

@@ -9,7 +9,7 @@ use crate::message::{Message, departures, message};
 use crate::site::{PATIENCE, Site, on_each};
 
 /// Longer ago than `[keep] history`.
-const AGE: &str = "
+pub(crate) const AGE: &str = "
     UPDATE nightdrop.file SET decided_at = decided_at - interval '500 days', gone_at = gone_at - interval '500 days'
     WHERE state <> 'waiting';
     UPDATE nightdrop.job SET created_at = created_at - interval '500 days';
@@ -64,8 +64,8 @@ fn a_run_that_is_pruned_while_it_is_being_loaded_once_more_is_there_once() {
     let (gzip, packed) = result.gzipped();
     site.drop(&result);
     gate.hold(Hold::Sent(600_000));
-    // It has looked whether the run is loaded, and is in the middle of its rows.
-    let _first = site.start(&["run"]);
+    // It has looked whether the run is loaded, and is in the middle of its rows; it has no eye for what comes.
+    let _first = site.start(&["once"]);
     gate.wait();
 
     site.database_url = None;
@@ -107,7 +107,6 @@ fn history(site: &Site, count: u32) {
 #[test]
 fn two_consumers_prune_at_once_and_forget_no_run() {
     let site = Site::anywhere();
-    site.consumer(&["migrate"]);
     history(&site, 5000);
     let (one, other) = (site.start(&["once"]), site.start(&["once"]));
     for ended in [one.wait(PATIENCE), other.wait(PATIENCE)] {
@@ -123,7 +122,6 @@ fn two_consumers_prune_at_once_and_forget_no_run() {
 #[test]
 fn run_prunes_beside_its_work() {
     let site = Site::anywhere();
-    site.consumer(&["migrate"]);
     history(&site, 2500);
     let _consumer = site.start(&["run"]);
     site.wait_for("SELECT count(*) FROM nightdrop.file", &["1"]);

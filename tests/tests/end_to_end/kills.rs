@@ -13,6 +13,7 @@ use crate::crashes::many_rows;
 use crate::message::{Message, message};
 use crate::process::{Ended, Process};
 use crate::site::{PATIENCE, Site};
+use crate::told;
 
 /// By which way files go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,10 +94,9 @@ fn fail_points(folder: &Path) -> BTreeSet<String> {
 #[test]
 fn each_fail_point_of_the_consumer_has_its_kill() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../consumer/src");
-    let killed: BTreeSet<String> = STEPS
-        .iter()
-        .map(|(point, ..)| (*point).to_owned())
-        .collect();
+    let of_files = STEPS.iter().map(|(point, ..)| *point);
+    let of_alarms = told::alarms::KILLS.map(|(point, _)| point);
+    let killed: BTreeSet<String> = of_files.chain(of_alarms).map(str::to_owned).collect();
     assert_eq!(fail_points(&sources), killed);
 }
 

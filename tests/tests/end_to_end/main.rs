@@ -7,12 +7,16 @@
     reason = "one test binary: nothing in it is an interface, a panic is the report, and the tests say what they show in their names"
 )]
 
+mod browser;
 mod bystanders;
+mod connections;
 mod crashes;
+mod doctor;
 mod drift;
 mod explain;
 mod fairness;
 mod gate;
+mod grants;
 mod guards;
 mod hangs;
 mod hostile;
@@ -21,16 +25,24 @@ mod kills;
 mod large;
 mod loading;
 mod message;
+mod metrics;
 mod modes;
 mod order;
 mod others;
 mod outages;
+mod pages;
 mod parking;
 mod process;
+mod profiles;
 mod redrive;
 mod restore;
 mod retire;
+mod secrets;
+mod service;
 mod site;
 mod states;
 mod stopping;
+mod told;
+mod traces;
+mod upgrades;
 mod values;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use nightdrop_compose::{Postgres, S3, S3Kind};
+use nightdrop_compose::{Postgres, S3, S3Kind, free_port};
 use serde_json::{Value, json};
 
 use crate::crashes::{gate_before_postgres, gate_before_s3};
@@ -15,7 +15,7 @@ use crate::message::{departures, message};
 use crate::site::{Site, until};
 
 /// What a health check sees: status and body.
-fn probe(address: &str, path: &str) -> Option<(u16, String)> {
+pub fn probe(address: &str, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream
         .write_all(
@@ -28,21 +28,12 @@ fn probe(address: &str, path: &str) -> Option<(u16, String)> {
     Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
 #[test]
 fn run_survives_postgres_and_the_bucket_going_away_and_coming_back() {
     for kind in S3Kind::available() {
         let (mut s3, mut postgres) = (S3::start(kind).unwrap(), Postgres::start().unwrap());
-        let health = format!("127.0.0.1:{}", free_port());
-        let site =
-            Site::with(&s3, &postgres).configured(&format!("[http]\nlisten = \"{health}\"\n"));
+        let (health, lines) = health();
+        let site = Site::with(&s3, &postgres).configured(&lines);
         let ready = || probe(&health, "/readyz");
         let alive = || assert_eq!(probe(&health, "/livez"), Some((200, "ok\n".into())));
         site.drop(&departures("2013-01-31T05:00:00Z"));
@@ -109,8 +100,8 @@ fn server() -> S3Kind {
 }
 
 /// Where health checks are answered, and the lines of the configuration that say so.
-fn health() -> (String, String) {
-    let health = format!("127.0.0.1:{}", free_port());
+pub fn health() -> (String, String) {
+    let health = format!("127.0.0.1:{}", free_port().unwrap());
     let lines = format!("[http]\nlisten = \"{health}\"\n");
     (health, lines)
 }
@@ -183,7 +174,6 @@ fn the_bucket_away_for_a_minute_in_the_middle_of_a_list_costs_nothing_but_the_ti
     let (health, lines) = health();
     let mut site =
         Site::with(&s3, Postgres::shared().unwrap()).configured(&format!("[breaker]\n{lines}"));
-    site.consumer(&["migrate"]);
     site.drop(&departures("2013-01-31T05:00:00Z"));
     let gate = gate_before_s3(&mut site);
     gate.hold(Hold::Request("list-type=2"));
@@ -228,8 +218,7 @@ fn a_consumer_that_is_restarted_asks_nothing_of_a_bucket_that_was_away() {
     let mut site = Site::anywhere().configured(&format!(
         "[breaker]\nfailures = 2\nopen_for = \"10min\"\n{lines}"
     ));
-    site.consumer(&["migrate"]);
-    site.execute("INSERT INTO nightdrop.pause (producer, job, until, error) VALUES ('jfk', 'departures', now() + interval '1 h', 'a test')");
+    site.rest("jfk", "departures");
     site.drop(&departures("2013-01-31T05:00:00Z"));
     site.once();
     site.endpoint = Some(format!("http://{}", listener.local_addr().unwrap()));
@@ -261,6 +250,33 @@ fn a_consumer_that_is_restarted_asks_nothing_of_a_bucket_that_was_away() {
     // A person who runs `once` is answered at once.
     assert_eq!(site.consumer(&["once"]).code, Some(74));
     assert!(asked.load(Ordering::SeqCst) > before);
+}
+
+/// A pod has a name of its own, and never comes again.
+#[test]
+fn what_a_host_knew_of_the_bucket_that_is_no_more_is_not_told_for_ever() {
+    let site = Site::anywhere();
+    site.execute(
+        "INSERT INTO nightdrop.breaker (host, server, state, since, ask_at, error) VALUES
+         ('pod-1', 'bucket', 'open', now() - interval '21 min', now() - interval '20 min', 'away'),
+         ('pod-2', 'bucket', 'half_open', now() - interval '20 min', NULL, 'away'),
+         ('pod-3', 'bucket', 'open', now(), now() + interval '1 min', 'away'),
+         ('pod-4', 'bucket', 'closed', now() - interval '6 days', NULL, 'away'),
+         ('pod-5', 'bucket', 'closed', now() - interval '8 days', NULL, 'away'),
+         ('pod-6', 'bucket', 'open', now() - interval '9 days', now() - interval '8 days', 'away')",
+    );
+    site.once();
+    let ended = site.consumer(&["status"]);
+    let told: Vec<&str> = ended
+        .stdout
+        .split_ascii_whitespace()
+        .filter_map(|word| word.find("pod-").map(|at| &word[at..at + 5]))
+        .collect();
+    assert_eq!(told, ["pod-3", "pod-4"], "{ended:?}");
+    assert_eq!(
+        site.rows("SELECT host FROM nightdrop.breaker ORDER BY host"),
+        ["pod-1", "pod-2", "pod-3", "pod-4"]
+    );
 }
 
 #[test]

@@ -205,7 +205,7 @@ fn what_is_retried_before_its_object_is_deleted_is_loaded_once_and_deleted_then(
 }
 
 #[test]
-fn another_object_under_its_key_is_a_sighting_of_its_own_and_takes_nothing_from_a_redriven_file() {
+fn of_a_redriven_file_and_another_object_under_its_key_one_is_loaded_and_the_other_kept() {
     on_one(|site| {
         let mut site = refusing(site, "");
         let message = refused("2013-01-31T05:00:00Z");
@@ -221,11 +221,11 @@ fn another_object_under_its_key_is_a_sighting_of_its_own_and_takes_nothing_from_
 
         site.once();
 
-        assert_eq!(
-            files(&site),
-            ["loaded|null|false|0", "parked|run_reused|true|1"]
-        );
-        assert_eq!(site.rows("SELECT flight FROM reports.departures"), ["9999"]);
+        // They are one run, and two batches may have them: the first to commit is loaded.
+        let mut files = files(&site);
+        files.sort();
+        assert_eq!(files, ["loaded|null|false|0", "parked|run_reused|true|1"]);
+        assert_eq!(site.rows("SELECT count(*) FROM reports.departures"), ["1"]);
         assert_eq!(site.keys(), Vec::<String>::new());
     });
 }
@@ -280,7 +280,7 @@ fn the_database_lets_no_redriven_file_be_held_or_missed() {
     site.drop(&refused("2013-01-31T05:00:00Z"));
     site.once();
     parked(&site, &["retry", "1"]);
-    site.execute(
+    site.administer(
         "CREATE FUNCTION public.put(becomes text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
              UPDATE nightdrop.file SET state = becomes, kept = false, decided_at = now(), reason = 'gone', error = 'gone',
                     gone_at = CASE becomes WHEN 'missing' THEN now() END;

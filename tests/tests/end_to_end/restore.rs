@@ -61,7 +61,7 @@ fn postgres(site: &Site, program: &str, arguments: &[&str], file: &Path) {
     let program = Postgres::shared().unwrap().program(program).unwrap();
     let output = Command::new(&program)
         .args(arguments)
-        .arg(format!("--dbname={}", site.database.with_password()))
+        .arg(format!("--dbname={}", site.administrator.with_password()))
         .arg(file)
         .output()
         .unwrap();
@@ -77,7 +77,7 @@ async fn empty(site: &Site) {
     let name = site.database.name();
     for statement in [
         format!("DROP DATABASE {name} WITH (FORCE)"),
-        format!("CREATE DATABASE {name} OWNER {name}"),
+        format!("CREATE DATABASE {name}"),
     ] {
         sqlx::raw_sql(AssertSqlSafe(statement))
             .execute(&mut connection)
@@ -190,6 +190,7 @@ fn back(kind: S3Kind, undelete: &str) {
         .unwrap()
         .block_on(empty(&site));
     postgres(&site, "pg_restore", &["--exit-on-error"], &backup);
+    site.grant();
     assert_eq!(site.rows("SELECT count(*) FROM jfk.departures"), ["2"]);
     site.once();
     assert_eq!(
@@ -249,6 +250,7 @@ fn what_a_replica_lacks_is_still_in_the_bucket_with_delete_after() {
         .unwrap()
         .block_on(empty(&site));
     postgres(&site, "pg_restore", &["--exit-on-error"], &replica);
+    site.grant();
     assert_eq!(site.rows("SELECT count(*) FROM jfk.departures"), ["2"]);
     site.once();
     assert_eq!(

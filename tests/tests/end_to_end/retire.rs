@@ -86,7 +86,7 @@ fn a_changed_mode_and_type_load_once_their_job_is_retired_and_the_old_table_is_k
 
 #[test]
 fn a_job_is_retired_as_often_as_a_person_asks() {
-    let site = Site::anywhere();
+    let site = Site::unprepared();
     let ended = retire(&site);
     assert_eq!(ended.code, Some(78), "its tables are not there: {ended:?}");
     site.once();

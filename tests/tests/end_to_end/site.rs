@@ -11,7 +11,7 @@ use nightdrop_bucket::{Bucket, Settings};
 use nightdrop_compose::{Database, Inbox, Keys, Postgres, S3, S3Kind};
 use nightdrop_schema::Key;
 use sqlx::postgres::PgPool;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -23,7 +23,10 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Site {
     pub inbox: Inbox,
+    /// As the consumer's role.
     pub database: Database,
+    /// The server's administrator in the same database.
+    pub administrator: Database,
     pub folder: TempDir,
     runtime: Runtime,
     pool: PgPool,
@@ -31,6 +34,10 @@ pub struct Site {
     extra: String,
     /// More for the configuration's `[bucket]`.
     pub in_bucket: String,
+    /// More for the configuration's `[postgres]`.
+    pub in_postgres: String,
+    /// The consumer's keys, where they aren't those that a reader should have.
+    pub reader: Option<Keys>,
     /// The consumer's way to the bucket, where it isn't the direct one.
     pub endpoint: Option<String>,
     /// The consumer's way to Postgres, where it isn't the direct one.
@@ -56,14 +63,28 @@ impl Site {
         Self::on(S3Kind::available().pop().unwrap())
     }
 
+    /// The same, with a database in which nothing was made yet, of the one role that there is.
+    pub fn unprepared() -> Self {
+        let s3 = S3::shared(S3Kind::available().pop().unwrap()).unwrap();
+        Self::of_one_role(s3, Postgres::shared().unwrap())
+    }
+
     /// On the servers that all tests share.
     pub fn on(kind: S3Kind) -> Self {
         Self::with(S3::shared(kind).unwrap(), Postgres::shared().unwrap())
     }
 
+    /// On these servers: a consumer that has what `policy` and `grants` print, and no more.
     pub fn with(s3: &S3, postgres: &Postgres) -> Self {
+        let mut site = Self::of_one_role(s3, postgres);
+        site.divide();
+        site
+    }
+
+    fn of_one_role(s3: &S3, postgres: &Postgres) -> Self {
         let inbox = s3.inbox().unwrap();
         let database = postgres.database().unwrap();
+        let administrator = database.of("postgres", &postgres.superuser().password);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -78,15 +99,40 @@ impl Site {
         Self {
             inbox,
             database,
+            administrator,
             folder: TempDir::new().unwrap(),
             runtime,
             pool,
             producers: Mutex::default(),
             extra: String::new(),
             in_bucket: String::new(),
+            in_postgres: String::new(),
+            reader: None,
             endpoint: None,
             database_url: None,
         }
+    }
+
+    /// Makes three roles of the one, as `grants` says, and the ledger by its owner.
+    fn divide(&mut self) {
+        let name = self.database.name().to_owned();
+        let owner = format!("{name}_owner");
+        self.administer(&format!("ALTER DATABASE {name} OWNER TO postgres"));
+        self.grant();
+        self.administer(&format!("ALTER ROLE {owner} PASSWORD 'owner'"));
+        let owner = self.database.of(&owner, "owner");
+        let migrated = self.consumer_as(&owner, &["migrate"]);
+        assert_eq!(migrated.code, Some(0), "{migrated:?}");
+        self.grant();
+    }
+
+    /// Does what `grants` prints, as the server's administrator.
+    pub fn grant(&self) {
+        let name = self.database.name();
+        let (owner, reader) = (format!("{name}_owner"), format!("{name}_reader"));
+        let printed = self.consumer(&["grants", "--owner", &owner, "--reader", &reader]);
+        assert_eq!(printed.code, Some(0), "{printed:?}");
+        self.administer(&printed.stdout);
     }
 
     /// More for the consumer's configuration, after what it always has.
@@ -96,7 +142,7 @@ impl Site {
     }
 
     pub fn config(&self) -> PathBuf {
-        let reader = self.inbox.reader();
+        let reader = self.reader.clone().unwrap_or_else(|| self.inbox.reader());
         let (access, secret, password) = (
             self.secret("access", &reader.access_key),
             self.secret("secret", &reader.secret_key),
@@ -104,12 +150,13 @@ impl Site {
         );
         let mut text = format!(
             "[bucket]\nurl = \"{}\"\nendpoint = \"{}\"\nregion = \"{}\"\naccess_key = \"{access}\"\nsecret_key = \"{secret}\"\n{}\n\
-             [postgres]\nurl = \"{}\"\npassword = \"{password}\"\n\n",
+             [postgres]\nurl = \"{}\"\npassword = \"{password}\"\n{}\n",
             self.inbox.url(),
             self.endpoint.as_ref().unwrap_or(&self.inbox.endpoint),
             self.inbox.region,
             self.in_bucket,
             self.database_url.as_ref().unwrap_or(&self.database.url),
+            self.in_postgres,
         );
         if !self.extra.contains("[poll]") {
             text.push_str("[poll]\nmin = \"50ms\"\nmax = \"200ms\"\n\n");
@@ -193,9 +240,23 @@ impl Site {
             .clone()
     }
 
+    /// Gives a producer other keys than it should have.
+    pub fn give(&self, producer: &str, keys: Keys) {
+        let mut producers = self.producers.lock().unwrap();
+        producers.insert(producer.to_owned(), keys);
+    }
+
     /// Runs `nightdrop-consumer` with these words to its end.
     pub fn consumer(&self, words: &[&str]) -> Ended {
         self.start(words).wait(PATIENCE)
+    }
+
+    /// The same as another role of Postgres.
+    pub fn consumer_as(&mut self, role: &Database, words: &[&str]) -> Ended {
+        let own = std::mem::replace(&mut self.database, role.clone());
+        let ended = self.consumer(words);
+        self.database = own;
+        ended
     }
 
     /// `once`, which must end well.
@@ -325,11 +386,23 @@ impl Site {
             .collect()
     }
 
-    /// A statement that gives nothing back.
+    /// A statement that gives nothing back, as the consumer's role.
     pub fn execute(&self, statement: &str) {
         self.runtime
             .block_on(sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&self.pool))
             .unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+
+    /// Statements that are beyond the consumer's role, as the server's administrator.
+    pub fn administer(&self, statements: &str) {
+        let done = self.runtime.block_on(async {
+            let mut connection = PgConnection::connect(&self.administrator.with_password()).await?;
+            sqlx::raw_sql(AssertSqlSafe(statements.to_owned()))
+                .execute(&mut connection)
+                .await?;
+            connection.close().await
+        });
+        done.unwrap_or_else(|error| panic!("{statements}: {error}"));
     }
 
     /// Runs a statement in a transaction that stays open, with its locks, until it is dropped.
@@ -346,6 +419,14 @@ impl Site {
             transaction: Some(transaction),
             runtime: self.runtime.handle().clone(),
         }
+    }
+
+    /// Lets a job rest for longer than a test lasts.
+    pub fn rest(&self, producer: &str, job: &str) {
+        self.execute(&format!(
+            "INSERT INTO nightdrop.pause (producer, job, until, error)
+             VALUES ('{producer}', '{job}', now() + interval '1 h', 'a test')"
+        ));
     }
 
     /// The ledger's states and reasons, oldest first.
@@ -375,6 +456,12 @@ impl Drop for Held {
             let _ = self.runtime.block_on(transaction.rollback());
         }
     }
+}
+
+/// Waits where time itself is what a test is about.
+pub fn let_pass(time: Duration) {
+    let begun = Instant::now();
+    until("time to pass", || begun.elapsed() > time);
 }
 
 /// Waits for a condition.

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::gate::{Gate, Hold};
 use crate::hangs::with_its_file_locked;
 use crate::message::departures;
-use crate::site::{on_each, until};
+use crate::site::{let_pass, on_each};
 
 const SECONDS: Duration = Duration::from_secs(5);
 
@@ -57,10 +57,8 @@ fn a_consumer_stopped_in_the_middle_of_a_large_file_gives_it_back_unharmed() {
 fn what_is_still_locked_when_a_consumer_is_stopped_is_given_back_before_it_ends() {
     let (site, consumer, _gate, load) = with_its_file_locked();
     consumer.signal("TERM");
-    let begun = Instant::now();
-    until("longer to pass than its lane tries to give it back", || {
-        begun.elapsed() > Duration::from_secs(1)
-    });
+    // Longer than its lane tries to give it back.
+    let_pass(Duration::from_secs(1));
     drop(load);
 
     let ended = consumer.wait(SECONDS);

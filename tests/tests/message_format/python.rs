@@ -38,8 +38,8 @@ database.commit()
     database.to_str().unwrap().to_owned()
 }
 
-/// Runs the example as jfk.
-fn produce(drop: &Drop, database: &str, query: &str) -> std::process::Output {
+/// Runs the example, with jfk's key.
+fn produce(drop: &Drop, producer: &str, database: &str, query: &str) -> std::process::Output {
     let program = folder().join("nightdrop_producer.py");
     let columns = [
         "day:date",
@@ -54,7 +54,7 @@ fn produce(drop: &Drop, database: &str, query: &str) -> std::process::Output {
     let mut arguments = vec![
         program.to_str().unwrap(),
         "--producer",
-        "jfk",
+        producer,
         "--job",
         "departures",
     ];
@@ -102,7 +102,12 @@ async fn the_example_drops_what_the_consumer_reads_with_keys_that_can_only_write
     let database = departures(folder.path());
     for kind in S3Kind::available() {
         let drop = Drop::new(kind).unwrap();
-        let done = produce(&drop, &database, "SELECT * FROM departures ORDER BY rowid");
+        let done = produce(
+            &drop,
+            "jfk",
+            &database,
+            "SELECT * FROM departures ORDER BY rowid",
+        );
         assert!(done.status.success(), "{kind}: {}", said(&done));
 
         let dropped = drop.dropped().await.unwrap();
@@ -138,7 +143,7 @@ async fn the_example_names_the_value_that_does_not_fit_and_drops_nothing() {
     let database = departures(folder.path());
     let drop = Drop::new(S3Kind::SeaweedFs).unwrap();
     let query = "SELECT day, carrier, flight + 0.5, dep_delay, fare, left_at, details, photo FROM departures ORDER BY rowid";
-    let done = produce(&drop, &database, query);
+    let done = produce(&drop, "jfk", &database, query);
     assert!(!done.status.success());
     assert!(
         said(&done).contains(
@@ -147,5 +152,33 @@ async fn the_example_names_the_value_that_does_not_fit_and_drops_nothing() {
         "{}",
         said(&done)
     );
+    assert!(drop.dropped().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_example_says_in_a_sentence_what_the_bucket_or_the_database_refuses() {
+    let (program, arguments, install) = BOTO3;
+    needs(program, arguments, install);
+    let folder = tempfile::tempdir().unwrap();
+    let database = departures(folder.path());
+    let query = "SELECT * FROM departures";
+    let drop = Drop::new(S3Kind::SeaweedFs).unwrap();
+    for (producer, database, query, sentence) in [
+        (
+            "lga",
+            database.as_str(),
+            query,
+            "the bucket refused the result: An error occurred (AccessDenied)",
+        ),
+        ("jfk", &database, "SELECT nope", "no such column: nope"),
+        ("jfk", "/nowhere.db", query, "unable to open database file"),
+    ] {
+        let done = produce(&drop, producer, database, query);
+        assert_eq!(done.status.code(), Some(1));
+        let said = said(&done);
+        assert!(said.contains("departures: "), "{said}");
+        assert!(said.contains(sentence), "{said}");
+        assert!(!said.contains("Traceback"), "{said}");
+    }
     assert!(drop.dropped().await.unwrap().is_empty());
 }

@@ -18,4 +18,5 @@ mod server;
 mod site;
 mod snapshot;
 mod timeouts;
+mod told;
 mod window;

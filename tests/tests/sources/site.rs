@@ -1,7 +1,8 @@
 //! A producer of one's own: a source, a folder to drop into, a state folder.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use nightdrop_compose::{Database, binary};
@@ -129,8 +130,24 @@ impl Site {
         message
     }
 
-    /// All files under a folder.
+    /// All files under a folder, but for word of failed runs.
     pub(crate) fn files(&self, under: &str) -> Vec<PathBuf> {
+        let mut files = self.all_files(under);
+        files.retain(|file| !tells_of_a_failure(file));
+        files
+    }
+
+    /// What was dropped of runs that failed.
+    pub(crate) fn failures(&self) -> Vec<serde_json::Value> {
+        let mut files = self.all_files("box");
+        files.retain(|file| tells_of_a_failure(file));
+        files
+            .iter()
+            .map(|file| serde_json::from_slice(&fs::read(file).unwrap()).unwrap())
+            .collect()
+    }
+
+    fn all_files(&self, under: &str) -> Vec<PathBuf> {
         let mut files = Vec::new();
         let mut folders = vec![self.folder.path().join(under)];
         while let Some(folder) = folders.pop() {
@@ -148,4 +165,13 @@ impl Site {
         files.sort();
         files
     }
+}
+
+fn tells_of_a_failure(file: &Path) -> bool {
+    const WORD: &[u8] = br#""type":"nightdrop.failed.v1""#;
+    // It is short, and says so at its beginning; a result may be of any size.
+    let mut head = Vec::new();
+    fs::File::open(file)
+        .and_then(|file| file.take(4096).read_to_end(&mut head))
+        .is_ok_and(|_| head.windows(WORD.len()).any(|part| part == WORD))
 }

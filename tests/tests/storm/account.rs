@@ -121,7 +121,8 @@ pub fn of_the_ledger(site: &Site, results: u64) {
     eprintln!("{}", states.join(", "));
     none(
         "SELECT id, key, state, reason, error FROM nightdrop.file
-         WHERE NOT (state IN ('loaded', 'duplicate') OR (state = 'superseded' AND mode = 'replace'))",
+         WHERE NOT (state IN ('loaded', 'duplicate') OR (state = 'superseded' AND mode = 'replace')
+                    OR (state = 'noted' AND reason = 'failed'))",
     );
     none(
         "SELECT id, key, state FROM nightdrop.file WHERE token IS NOT NULL OR lease_until IS NOT NULL OR gone_at IS NULL",
@@ -129,7 +130,7 @@ pub fn of_the_ledger(site: &Site, results: u64) {
     none(
         "SELECT producer, run_id FROM nightdrop.file GROUP BY 1, 2
          HAVING count(*) FILTER (WHERE state = 'loaded') > 1
-             OR NOT bool_or(state = 'loaded' OR (state = 'superseded' AND mode = 'replace'))",
+             OR NOT bool_or(state IN ('loaded', 'noted') OR (state = 'superseded' AND mode = 'replace'))",
     );
     none("SELECT * FROM nightdrop.parked");
     assert_eq!(site.keys(), Vec::<String>::new());
@@ -150,7 +151,9 @@ pub fn of_the_ledger(site: &Site, results: u64) {
              WHERE f.state IS DISTINCT FROM 'loaded' OR {whole}"
         ));
     }
-    let done = site.rows("SELECT count(DISTINCT (producer, run_id)) FROM nightdrop.file");
+    let done = site.rows(
+        "SELECT count(DISTINCT (producer, run_id)) FROM nightdrop.file WHERE state <> 'noted'",
+    );
     let done: u64 = done[0].parse().unwrap();
     eprintln!("{done} results");
     assert!(done >= results, "{done} results are too few");

@@ -1,7 +1,7 @@
 //! What a server's answer means.
 
 use super::{all_calls, bucket, file, key, stub::Stub};
-use crate::{Call, Fault, LARGEST, Put};
+use crate::{Call, Fault, LARGEST, Put, WAIT};
 
 fn error(code: &str, message: &str) -> String {
     format!(
@@ -83,7 +83,9 @@ async fn what_is_there_already_answers_412_to_a_put_and_changed_to_a_get() {
     .await;
     let s3 = bucket(&stub.endpoint);
     assert_eq!(
-        s3.put(&key(1), file(b"{}").path()).await.unwrap(),
+        s3.put_within(WAIT, &key(1), file(b"{}").path())
+            .await
+            .unwrap(),
         Put::AlreadyThere
     );
     let failure = s3.get(&key(1), "\"e\"").await.unwrap_err();
@@ -260,7 +262,7 @@ async fn a_file_that_s3_can_not_take_in_one_put_is_refused_before_anything_is_se
     let large = file(b"");
     large.as_file().set_len(LARGEST + 1).unwrap();
     let failure = bucket(&stub.endpoint)
-        .put(&key(1), large.path())
+        .put_within(WAIT, &key(1), large.path())
         .await
         .unwrap_err();
     assert_eq!(failure.fault(), Fault::Refused);

@@ -50,7 +50,9 @@ fn file(content: &[u8]) -> NamedTempFile {
 async fn all_calls(s3: &Arc<S3>) -> Vec<Error> {
     let file = file(b"{}");
     vec![
-        s3.put(&key(1), file.path()).await.unwrap_err(),
+        s3.put_within(s3.limits.request, &key(1), file.path())
+            .await
+            .unwrap_err(),
         s3.list("inbox/", None).await.unwrap_err(),
         s3.get(&key(1), "\"e\"").await.unwrap_err(),
         s3.get_stream(&key(1), "\"e\"").await.map(drop).unwrap_err(),

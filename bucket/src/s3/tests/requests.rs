@@ -5,7 +5,7 @@ use nightdrop_schema::Key;
 use sha2::{Digest as _, Sha256};
 
 use super::{bucket, file, key, stub::Stub};
-use crate::Put;
+use crate::{Put, WAIT};
 
 fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
     request
@@ -21,7 +21,7 @@ async fn a_put_is_one_create_only_request_and_nothing_else() {
     let stub = Stub::saying("200 OK", "").await;
     let content = "x".repeat(300_000);
     let put = bucket(&stub.endpoint)
-        .put(&key(1), file(content.as_bytes()).path())
+        .put_within(WAIT, &key(1), file(content.as_bytes()).path())
         .await;
     assert_eq!(put.unwrap(), Put::Created);
 
@@ -59,7 +59,7 @@ async fn the_media_type_says_how_the_object_is_compressed() {
         let stub = Stub::saying("200 OK", "").await;
         let key = format!("{}{suffix}", key(1)).parse().unwrap();
         bucket(&stub.endpoint)
-            .put(&key, file(b"{}").path())
+            .put_within(WAIT, &key, file(b"{}").path())
             .await
             .unwrap();
         assert_eq!(header(&stub.seen()[0], "content-type"), Some(media_type));

@@ -1,13 +1,16 @@
 //! Who is worked for, and beside whom.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use nightdrop_consumer::config::Config;
+use nightdrop_consumer::database::Database;
+use nightdrop_consumer::ledger::claim::{self, Lane};
 use serde_json::json;
 
 use crate::crashes::{gate_before_postgres, gate_before_s3, many_rows};
 use crate::gate::Hold;
 use crate::message::{Message, departures, message};
-use crate::site::{Site, on_each, until};
+use crate::site::{Site, let_pass, on_each, until};
 
 fn of(producer: &str, minute: u32) -> Message {
     let time = format!("2013-01-31T05:{minute:02}:00Z");
@@ -100,13 +103,9 @@ fn where_there_is_room_for_one_the_lot_decides_between_producers_and_between_job
     for attempts in [0, 1] {
         for (other, job) in [("aaa", "departures"), ("zzz", "arrivals")] {
             let site = Site::anywhere().configured("[load]\nbatch_files = 1\n");
-            site.consumer(&["migrate"]);
             let all = [results("aaa", "arrivals", 24), results(other, job, 24)].concat();
-            site.execute(&format!(
-                "INSERT INTO nightdrop.pause (producer, job, until, error)
-                 VALUES ('aaa', 'arrivals', now() + interval '1 h', 'a test'),
-                        ('{other}', '{job}', now() + interval '1 h', 'a test')"
-            ));
+            site.rest("aaa", "arrivals");
+            site.rest(other, job);
             site.drop_all(&all);
             site.once();
             site.execute(&format!(
@@ -130,17 +129,18 @@ fn where_there_is_room_for_one_the_lot_decides_between_producers_and_between_job
 
 #[test]
 fn a_batch_that_took_long_is_followed_by_a_smaller_one() {
-    let mut site = Site::anywhere().configured("[load]\nlease = \"5min\"\n");
-    let gate = gate_before_s3(&mut site);
-    site.drop_all(&results("aaa", "departures", 300));
-    gate.hold(Hold::Request("/inbox/aaa/"));
+    let site = Site::anywhere();
+    site.once();
+    site.drop_all(&results("aaa", "departures", 400));
+    // Each load looks here whether it was loaded before: it waits, and so do the two that come after it.
+    let slow = site.hold("LOCK TABLE nightdrop.seen");
     let consumer = site.start(&["run"]);
-    gate.wait();
-    let begun = Instant::now();
-    until("more than two seconds to pass", || {
-        begun.elapsed() > Duration::from_millis(2100)
-    });
-    gate.open();
+    site.wait_for(
+        "SELECT count(*) FROM nightdrop.file WHERE token IS NOT NULL",
+        &["300"],
+    );
+    let_pass(Duration::from_millis(2100));
+    drop(slow);
 
     // Of the first 100, fewer than 50 would have been done in a second.
     until("a batch of 50", || consumer.log().contains("results=50 "));
@@ -209,13 +209,59 @@ fn a_suspect_is_tried_alone_and_nobody_waits_for_it_for_long() {
 }
 
 #[test]
+fn nobody_stands_aside_for_a_suspect_that_can_t_be_tried_yet() {
+    let site = Site::anywhere();
+    site.drop(&of("aaa", 0).with("mode", json!("replace")));
+    site.once();
+    site.rest("aaa", "departures");
+    site.drop(&of("aaa", 1).with("mode", json!("replace")));
+    site.drop(&of("aaa", 2).with("mode", json!("replace")));
+    site.once();
+    site.execute("UPDATE nightdrop.file SET attempts = 1 WHERE state = 'waiting'");
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _inside = runtime.enter();
+    let text = std::fs::read_to_string(site.config()).unwrap();
+    let config: Config = nightdrop_runtime::config::parse("consumer.toml", &text).unwrap();
+    let database = Database::open(&config.postgres, "asking").unwrap();
+    let asked = || runtime.block_on(claim::is_any_suspect(database.pool(), "asking"));
+    let claimed = || {
+        let (token, lane) = (uuid::Uuid::now_v7(), Lane::Suspect);
+        let lease = Duration::from_mins(5);
+        let claim = claim::claim(database.pool(), token, lane, "asking", lease);
+        runtime.block_on(claim).unwrap().files.len()
+    };
+
+    assert!(!asked().unwrap(), "its job rests");
+    assert_eq!(claimed(), 0);
+
+    site.execute("DELETE FROM nightdrop.pause");
+    assert!(asked().unwrap());
+
+    let another = |until: &str| {
+        site.execute(&format!(
+            "UPDATE nightdrop.file SET token = '00000000-0000-7000-8000-000000000000', worker = 'another',
+                    lease_until = now() + interval '{until}', claimed_at = now()
+             WHERE extract(minute FROM as_of) = 1"
+        ));
+    };
+    another("5 min");
+    assert!(!asked().unwrap(), "another consumer has its job");
+    assert_eq!(claimed(), 0);
+
+    another("-1 s");
+    assert!(asked().unwrap());
+    assert_eq!(claimed(), 1);
+    assert!(!asked().unwrap(), "the last one is being tried");
+}
+
+#[test]
 fn what_was_only_near_a_death_is_cleared_before_the_one_that_was_there_twice() {
     let site = Site::anywhere();
-    site.consumer(&["migrate"]);
     for minute in 0..4 {
         site.drop(&of("aaa", minute));
     }
-    site.execute("INSERT INTO nightdrop.pause (producer, job, until, error) VALUES ('aaa', 'departures', now() + interval '1 h', 'a test')");
+    site.rest("aaa", "departures");
     site.once();
     // The first by time was there at most deaths.
     site.execute(

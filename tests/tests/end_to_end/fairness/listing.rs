@@ -1,6 +1,6 @@
 //! What is in the bucket is seen, whatever else is there.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nightdrop_bucket::PAGE;
 
@@ -8,7 +8,7 @@ use super::claims::results;
 use crate::crashes::gate_before_s3;
 use crate::gate::Hold;
 use crate::message::{Message, departures, message};
-use crate::site::{Site, on_each, until};
+use crate::site::{Site, let_pass, on_each, until};
 
 fn lga(hour: u32) -> Message {
     message("lga", "departures", &format!("2013-01-31T{hour:02}:00:00Z"))
@@ -115,8 +115,7 @@ fn of_strange_keys_under_one_name_so_many_are_written_down_and_those_that_vanish
 fn a_producer_with_as_much_waiting_as_it_may_leaves_the_rest_in_the_bucket_and_room_is_used() {
     on_each(|site| {
         let site = site.configured("[quota]\nwaiting = 5\n");
-        site.consumer(&["migrate"]);
-        site.execute("INSERT INTO nightdrop.pause (producer, job, until, error) VALUES ('jfk', 'departures', now() + interval '1 h', 'a test')");
+        site.rest("jfk", "departures");
         let results: Vec<Message> = (0..23)
             .map(|minute| departures(&format!("2013-01-31T05:{minute:02}:00Z")))
             .collect();
@@ -143,7 +142,7 @@ fn a_producer_that_is_full_is_not_listed_and_what_was_not_looked_at_is_not_thoug
     let mut site = Site::anywhere().configured(&format!("[quota]\nwaiting = {PAGE}\nheld = 2\n"));
     put_raw(&site, &["inbox/jfk/departures/zzz".to_owned()]);
     site.once();
-    site.execute("INSERT INTO nightdrop.pause (producer, job, until, error) VALUES ('jfk', 'departures', now() + interval '1 h', 'a test')");
+    site.rest("jfk", "departures");
     site.drop_all(&results("jfk", "departures", PAGE + 1));
     let gate = gate_before_s3(&mut site);
     let consumer = site.start(&["run"]);
@@ -179,18 +178,15 @@ fn a_producer_that_is_full_is_not_listed_and_what_was_not_looked_at_is_not_thoug
 #[test]
 fn a_folder_whose_pages_come_slowly_keeps_nobody_from_being_seen() {
     let mut site = Site::anywhere();
-    site.consumer(&["migrate"]);
-    site.execute("INSERT INTO nightdrop.pause (producer, job, until, error) VALUES ('aaa', 'departures', now() + interval '1 h', 'a test')");
+    site.rest("aaa", "departures");
     site.drop_all(&results("aaa", "departures", 2 * PAGE + 1));
     let gate = gate_before_s3(&mut site);
     gate.hold(Hold::Request("prefix=inbox%2Faaa%2F"));
     let _consumer = site.start(&["run"]);
     gate.wait();
-    let begun = Instant::now();
     site.drop(&lga(1));
-    until("more than a second to pass", || {
-        begun.elapsed() > Duration::from_millis(1100)
-    });
+    // So long folders have their turns before it is time to look across again, and a little more.
+    let_pass(Duration::from_millis(1100));
     gate.open();
 
     let aaa = "SELECT count(*) FROM nightdrop.file WHERE producer = 'aaa'";

@@ -27,7 +27,6 @@ fn left_by_an_older_version(site: &Site, message: &Message, body: &str, version:
 #[test]
 fn what_an_older_version_did_not_know_is_loaded_by_the_first_that_does() {
     on_one(|site| {
-        assert_eq!(site.consumer(&["migrate"]).code, Some(0));
         let result = departures("2013-01-31T05:00:00Z");
         left_by_an_older_version(&site, &result, &result.body(), "0.0.1");
 
@@ -45,7 +44,6 @@ fn what_an_older_version_did_not_know_is_loaded_by_the_first_that_does() {
 #[test]
 fn a_file_that_comes_back_knows_that_its_object_is_gone() {
     let site = Site::anywhere();
-    assert_eq!(site.consumer(&["migrate"]).code, Some(0));
     let result = departures("2013-01-31T05:00:00Z");
     left_by_an_older_version(&site, &result, &result.body(), "0.0.1");
     // Somebody has put the same object again: a sighting of its own, with a verdict of its own.
@@ -65,7 +63,6 @@ fn a_file_that_comes_back_knows_that_its_object_is_gone() {
 #[test]
 fn a_note_that_an_older_version_did_not_know_is_noted() {
     let site = Site::anywhere();
-    assert_eq!(site.consumer(&["migrate"]).code, Some(0));
     let result = departures("2013-01-31T05:00:00Z");
     let note = format!(
         r#"{{"specversion":"1.0","type":"nightdrop.failed.v1","id":"{}","source":"jfk","subject":"departures","time":"2013-01-31T05:00:00Z","data":{{"code":69,"kind":"timeout","message":"too long"}}}}"#,
@@ -111,7 +108,6 @@ fn a_version_tries_once_what_it_does_not_know() {
 fn a_result_from_the_future_is_loaded_once_its_time_has_come() {
     let site = Site::anywhere().configured("[load]\nclock_skew = \"0s\"\n");
     // All that takes long is done before the time is told.
-    assert_eq!(site.consumer(&["migrate"]).code, Some(0));
     site.keys_of("jfk");
     let soon = site.rows(
         "SELECT to_char(now() AT TIME ZONE 'UTC' + interval '25 s', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')",

@@ -1,0 +1,4 @@
+
+CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner};
+GRANT USAGE, CREATE ON SCHEMA {schema} TO {consumer};
+GRANT USAGE ON SCHEMA {schema} TO {reader};
