@@ -138,8 +138,8 @@ fn a_consumer_that_is_cut_off_from_postgres_between_two_loads_notices_and_comes_
         for (statement, says) in [
             // The beginning of a claim.
             ("WITH abandoned AS", lane),
-            // One row only, asked for before a suspect is.
-            ("SELECT EXISTS (SELECT FROM nightdrop.file", lane),
+            // One row only, asked for before a suspect is claimed.
+            ("SELECT EXISTS (SELECT FROM open)", lane),
             // In a transaction: what a LIST showed.
             ("reason = 'replaced'", polls),
             // A transaction itself, before anything else is done.
@@ -163,7 +163,7 @@ fn cut_off_at(statement: &'static str, says: &str) {
 
     site.once();
     assert_eq!(site.states(), ["loaded|null"]);
-    until("the consumer to notice", || {
+    until(&format!("it to notice {statement}"), || {
         let log = cut_off.log();
         let in_vain = |line: &str| line.contains(says) && line.contains("no answer within 40 s");
         log.lines().any(in_vain)

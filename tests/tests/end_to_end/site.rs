@@ -19,7 +19,7 @@ use crate::message::Message;
 use crate::process::{Ended, Process};
 
 /// Longer than anything here takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 pub struct Site {
     pub inbox: Inbox,
