@@ -68,6 +68,17 @@ pub enum Fetched {
     Away(i64, Error),
 }
 
+impl Fetched {
+    /// How much memory is held by what is to be loaded or parked.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Ready(ready) => ready.bytes(),
+            Self::Bad(_, _, stored) => stored.len(),
+            Self::Note(_) | Self::Settled(_) | Self::Large(_) | Self::Away(..) => 0,
+        }
+    }
+}
+
 /// What fetching needs. Cheap to clone.
 #[derive(Clone)]
 pub struct Fetch {

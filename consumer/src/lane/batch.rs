@@ -29,8 +29,12 @@ use crate::traces;
 /// So many GETs at once.
 const FETCHES: usize = 128;
 
-/// Once a batch holds so many bytes, the rest of its files is given back.
+/// Once a batch holds so many bytes, as far as can be told beforehand, no more of its files are asked for: the rest
+/// is given back.
 const BYTES: usize = 8 * 1024 * 1024;
+
+/// Once it holds so many, what is still under way is given back too: it took more memory than others of its job did.
+const TOO_MANY: usize = BYTES / 2 * 3;
 
 /// Claims a batch and sees it through. Of several side by side one claims, one fetches, the others load.
 ///
@@ -53,11 +57,15 @@ pub async fn pass(consumer: &Consumer) -> Result<Progress, Error> {
     let fetching = company.fetching().await;
     drop(claiming);
     let begun = Instant::now();
-    let fetched = fetch(consumer, &claim.files).await;
+    let (fetched, ended) = fetch(consumer, &claim.files).await;
     drop(fetching);
+    let fitted = fetched.files();
     let done = work(consumer, &claim, fetched, &lease.watch).await;
     drop(lease);
-    company.learn(claim.files.len(), begun.elapsed());
+    match ended {
+        Ended::MemoryFull => company.fitted(fitted),
+        Ended::Fetched | Ended::Broken => company.learn(claim.files.len(), begun.elapsed()),
+    }
     if !matches!(done, Ok(decided) if decided == claim.files.len()) {
         give_back(consumer, &claim, Duration::ZERO).await;
     }
@@ -76,6 +84,29 @@ struct Sorted {
     bad: Vec<(i64, Reason, Bytes)>,
     large: Vec<i64>,
     away: Vec<(i64, fetch::Error)>,
+}
+
+impl Sorted {
+    fn files(&self) -> usize {
+        let Self {
+            ready,
+            verdicts,
+            bad,
+            large,
+            away,
+        } = self;
+        ready.len() + verdicts.len() + bad.len() + large.len() + away.len()
+    }
+}
+
+/// Why fetching ended.
+enum Ended {
+    /// All files were fetched.
+    Fetched,
+    /// No more fit in.
+    MemoryFull,
+    /// A signal came, or the bucket is away.
+    Broken,
 }
 
 async fn work(
@@ -151,54 +182,58 @@ async fn work(
 
 /// Fetches and decodes until all are there, memory is full, or the bucket is away. One object that it
 /// fails to give says nothing of those beside it.
-async fn fetch(consumer: &Consumer, files: &[File]) -> Sorted {
+async fn fetch(consumer: &Consumer, files: &[File]) -> (Sorted, Ended) {
     let mut sorted = Sorted::default();
     let (mut bytes, mut failures) = (0, 0);
     let mut queue = Queue::new(files);
     let mut arriving = FuturesUnordered::new();
-    loop {
+    let ended = loop {
         while arriving.len() < FETCHES
-            && let Some(file) = queue.next()
+            && let Some(fetching) = queue.next(BYTES)
         {
             let fetch = consumer.fetch.clone();
-            arriving.push(async move { (file.clone(), fetch.run(file).await) });
+            arriving.push(async move {
+                let fetched = fetch.run(fetching.file.clone()).await;
+                (fetching, fetched)
+            });
         }
         // A stop signal lets what is read be loaded; the rest is given back.
         let one = tokio::select! {
-            () = consumer.stop.cancelled() => break,
+            () = consumer.stop.cancelled() => break Ended::Broken,
             one = arriving.next() => one,
         };
-        let Some((file, one)) = one else { break };
+        let Some((fetching, one)) = one else {
+            break if queue.is_empty() {
+                Ended::Fetched
+            } else {
+                Ended::MemoryFull
+            };
+        };
         if !matches!(one, Fetched::Away(..)) {
             failures = 0;
         }
+        let held = one.bytes();
+        queue.fetched(&fetching, held);
+        bytes += held;
         match one {
-            Fetched::Ready(ready) => {
-                bytes += ready.bytes();
-                queue.fetched(&file, ready.bytes());
-                sorted.ready.push(*ready);
-            }
+            Fetched::Ready(ready) => sorted.ready.push(*ready),
             Fetched::Note(verdict) | Fetched::Settled(verdict) => sorted.verdicts.push(*verdict),
-            Fetched::Bad(id, reason, stored) => {
-                bytes += stored.len();
-                queue.fetched(&file, stored.len());
-                sorted.bad.push((id, reason, stored));
-            }
+            Fetched::Bad(id, reason, stored) => sorted.bad.push((id, reason, stored)),
             Fetched::Large(id) => sorted.large.push(id),
             Fetched::Away(id, error) => {
                 failures += 1;
                 let everyone = error.remedy() == Remedy::Halt;
                 sorted.away.push((id, error));
                 if everyone || failures >= FETCHES {
-                    break;
+                    break Ended::Broken;
                 }
             }
         }
-        if bytes > BYTES {
-            break;
+        if bytes > TOO_MANY {
+            break Ended::MemoryFull;
         }
-    }
-    sorted
+    };
+    (sorted, ended)
 }
 
 /// Groups the files by job, each with the table that its rows go to.

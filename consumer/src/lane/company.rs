@@ -116,6 +116,14 @@ impl Company {
             .learn(files, took);
     }
 
+    /// No more than so many files of a batch had room in memory.
+    pub(super) fn fitted(&self, files: usize) {
+        self.size
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fitted(files);
+    }
+
     /// Whether it is time to look for what can be claimed again. It counts as done now.
     pub(super) fn may_bring_back(&self) -> bool {
         let mut last = self

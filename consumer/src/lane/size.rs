@@ -1,5 +1,6 @@
 //! How many files a batch takes: as many as are done in about a second, so that what comes meanwhile
-//! doesn't wait for long, however slow bucket, Postgres or this machine are just now.
+//! doesn't wait for long, however slow bucket, Postgres or this machine are just now; and no more than had room in
+//! memory, for the others would have to be given back.
 
 use std::time::Duration;
 
@@ -33,6 +34,12 @@ impl Size {
         self.now
     }
 
+    /// No more than so many files of a batch had room in memory.
+    pub(super) fn fitted(&mut self, files: usize) {
+        let files = u32::try_from(files).unwrap_or(u32::MAX);
+        self.now = self.now.min(files.max(1));
+    }
+
     /// A batch of so many files took so long.
     pub(super) fn learn(&mut self, files: usize, took: Duration) {
         let files = u32::try_from(files).unwrap_or(u32::MAX);
@@ -54,6 +61,22 @@ impl Size {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_had_no_room_is_not_claimed_the_next_time_until_there_may_be_more() {
+        let mut size = Size::new(500);
+        size.fitted(16);
+        assert_eq!(size.now(), 16);
+        size.learn(16, Duration::from_millis(600));
+        assert_eq!(size.now(), 16);
+        size.learn(16, Duration::from_millis(100));
+        assert_eq!(size.now(), 32);
+        // A single one may be all that fits, and more than was claimed never does.
+        size.fitted(0);
+        assert_eq!(size.now(), 1);
+        size.fitted(40);
+        assert_eq!(size.now(), 1);
+    }
 
     #[test]
     fn batches_shrink_to_what_is_done_in_a_second_and_grow_again() {
