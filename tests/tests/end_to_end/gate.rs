@@ -71,6 +71,11 @@ impl Gate {
         state.cut = false;
     }
 
+    /// What is held stays held, and nothing else is from now on.
+    pub fn hold_no_others(&self) {
+        self.shared.state.lock().unwrap().hold = Some(Hold::Sent(usize::MAX));
+    }
+
     /// From now on answers 500 to each request whose first line has this in it.
     pub fn refuse(&self, text: &str) {
         self.answer(text, "500 Internal Server Error", "");
