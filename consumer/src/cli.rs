@@ -192,8 +192,7 @@ type Failure = (Code, String);
 async fn examine(consumer: &Consumer, json: bool) -> Code {
     let findings = doctor::doctor(consumer).await;
     if json {
-        // Plain data: there is nothing in it that JSON could not say.
-        say(&(serde_json::to_string_pretty(&findings).unwrap_or_default() + "\n"));
+        say(&json_page(&findings));
     } else {
         say(&format!("{findings}\n"));
     }
@@ -230,6 +229,12 @@ async fn verb(verb: &Verb, consumer: Arc<Consumer>) -> Result<Code, Failure> {
 /// Standard output, whose reader may have seen enough.
 fn say(page: &str) {
     let _ = std::io::stdout().write_all(page.as_bytes());
+}
+
+/// What is shown, for programs to read.
+pub(crate) fn json_page(shown: &impl serde::Serialize) -> String {
+    // Plain data: there is nothing in it that JSON could not say.
+    serde_json::to_string_pretty(shown).unwrap_or_default() + "\n"
 }
 
 /// What could be done is shown, what couldn't is said; the first of that is the exit code.
@@ -276,8 +281,7 @@ async fn look(consumer: &Consumer, json: bool) -> Result<String, once::Error> {
         .await
         .map_err(migrate::Error::Unavailable)?;
     if json {
-        // A summary is plain data: there is nothing in it that JSON could not say.
-        return Ok(serde_json::to_string_pretty(&summary).unwrap_or_default() + "\n");
+        return Ok(json_page(&summary));
     }
     let stand = Now::read(consumer.pool(), false)
         .await
@@ -292,8 +296,7 @@ async fn is_all_on_time(consumer: &Consumer, json: bool) -> Result<Code, Failure
         Err(error) => return Err(failure(consumer, &error.into()).await),
     };
     say(&if json {
-        // Plain data, too.
-        serde_json::to_string_pretty(&checked).unwrap_or_default() + "\n"
+        json_page(&checked)
     } else {
         checked.page()
     });
@@ -316,8 +319,7 @@ async fn find(consumer: &Consumer, what: &str, json: bool) -> Result<String, onc
         .await
         .map_err(migrate::Error::Unavailable)?;
     if json {
-        // Plain data, too.
-        return Ok(serde_json::to_string_pretty(&explanation).unwrap_or_default() + "\n");
+        return Ok(json_page(&explanation));
     }
     Ok(format!("{explanation}\n"))
 }

@@ -102,34 +102,22 @@ impl Company {
 
     /// How many files a batch takes now.
     pub(super) fn size(&self) -> u32 {
-        self.size
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .now()
+        locked(&self.size).now()
     }
 
     /// A batch of so many files took so long.
     pub(super) fn learn(&self, files: usize, took: Duration) {
-        self.size
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .learn(files, took);
+        locked(&self.size).learn(files, took);
     }
 
     /// No more than so many files of a batch had room in memory.
     pub(super) fn fitted(&self, files: usize) {
-        self.size
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .fitted(files);
+        locked(&self.size).fitted(files);
     }
 
     /// Whether it is time to look for what can be claimed again. It counts as done now.
     pub(super) fn may_bring_back(&self) -> bool {
-        let mut last = self
-            .brought_back
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut last = locked(&self.brought_back);
         let due = last.is_none_or(|last| last.elapsed() >= BRING_BACK);
         if due {
             *last = Some(Instant::now());
@@ -162,19 +150,13 @@ impl Company {
 
     /// Whose files a lane that is free must leave, so that not all of so many lanes work for one producer.
     pub(super) fn without(&self, lanes: usize) -> Vec<Producer> {
-        let streaming = self
-            .streaming
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let streaming = locked(&self.streaming);
         without(lanes, &streaming)
     }
 
     /// A lane has taken a file of this producer.
     pub(super) fn streaming(&self, producer: &Producer) -> Streaming<'_> {
-        self.streaming
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(producer.clone());
+        locked(&self.streaming).push(producer.clone());
         Streaming {
             company: self,
             producer: producer.clone(),
@@ -197,15 +179,16 @@ impl Claims {
 
 impl Drop for Streaming<'_> {
     fn drop(&mut self) {
-        let mut streaming = self
-            .company
-            .streaming
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut streaming = locked(&self.company.streaming);
         if let Some(at) = streaming.iter().position(|one| *one == self.producer) {
             streaming.swap_remove(at);
         }
     }
+}
+
+/// No panic leaves anything half done in what these guard.
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn without(lanes: usize, streaming: &[Producer]) -> Vec<Producer> {

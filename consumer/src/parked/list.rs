@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Done, Error, unpicked};
+use crate::cli::json_page;
 use crate::columns::{self, align};
 use crate::ledger::pick::{self, Pick, Picked};
 use crate::pool::Pool;
@@ -31,12 +32,11 @@ pub(super) async fn list(pool: &Pool, pick: &Pick, json: bool, limit: u32) -> Re
         unpicked(pool, pick, found).await?
     };
     if json {
-        // Plain data: there is nothing in it that JSON could not say.
         let page = Page {
             files: &files,
             more,
         };
-        done.page = serde_json::to_string_pretty(&page).unwrap_or_default() + "\n";
+        done.page = json_page(&page);
     } else if !files.is_empty() {
         done.page = render(&files, more, Utc::now());
     }
