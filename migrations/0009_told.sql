@@ -44,12 +44,38 @@ CREATE INDEX outbox_order ON nightdrop.outbox (target, refused, turn, id);
 
 COMMENT ON TABLE nightdrop.outbox IS 'Alarms on their way: one row for each that a target has not taken yet.';
 
--- The newest result of a job that has a say in when the next is due, and its newest failure: that is no later than
--- word of it came, for a clock that is ahead must not hide what comes after.
+-- Since when a file that waits again was parked or held. To whoever is told, a held one still is until it is decided anew:
+-- what is tried by itself each hour is not well in between.
+ALTER TABLE nightdrop.file ADD COLUMN kept_out_since timestamptz;
+COMMENT ON COLUMN nightdrop.file.kept_out_since IS 'Of a file that is parked or held no more: since when it was, the first time.';
+UPDATE nightdrop.file SET kept_out_since = coalesce(decided_at, now())
+WHERE state = 'dropped' OR (state = 'waiting' AND kept);
+
+-- Not the statements that do it: an older consumer may be at work beside a newer one.
+CREATE FUNCTION nightdrop.remember_kept_out() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.kept_out_since := coalesce(OLD.kept_out_since, OLD.decided_at);
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER file_kept_out BEFORE UPDATE OF state ON nightdrop.file FOR EACH ROW
+    WHEN (OLD.state IN ('parked', 'held') AND NEW.state NOT IN ('parked', 'held'))
+    EXECUTE FUNCTION nightdrop.remember_kept_out();
+
+CREATE INDEX file_tried_again ON nightdrop.file (producer, job)
+    WHERE state = 'waiting' AND NOT kept AND kept_out_since IS NOT NULL;
+
+-- The newest result of a job that has a say in when the next is due.
 CREATE INDEX file_promise ON nightdrop.file (producer, job, as_of DESC, id DESC)
     WHERE state = 'loaded' AND (next_by IS NOT NULL OR range_column IS NULL);
-CREATE INDEX file_failed ON nightdrop.file (producer, job, least(as_of, decided_at) DESC, id DESC)
+
+-- The newest failure of a job, and the newest of what came and was not simply loaded, by when they were: no later than
+-- they were listed, for a clock that is ahead must not hide what comes after. When a file was decided says nothing
+-- of that: a person may decide on it days later.
+CREATE INDEX file_failed ON nightdrop.file (producer, job, least(as_of, listed_at) DESC, as_of DESC)
     WHERE state = 'noted' AND reason = 'failed';
+CREATE INDEX file_came ON nightdrop.file (producer, job, least(as_of, listed_at) DESC, as_of DESC)
+    WHERE state <> 'noted' AND (state IN ('parked', 'held') OR kept_out_since IS NOT NULL);
 
 -- What earlier migrations left without a word, and what is new.
 COMMENT ON COLUMN nightdrop.file.id IS 'Its number; `_file` in the reports.';
@@ -145,7 +171,8 @@ COMMENT ON COLUMN nightdrop.outbox.refused IS 'The target has refused it often e
 -- nothing out of a file that was not loaded: not even the sentences, which may quote it. Each part is found
 -- by an index of its own, so that a history of millions is not walked. Of jobs that have neither a table nor
 -- an expectation a producer has a thousand at most, those with parked and held files first: names cost who has
--- its key nothing.
+-- its key nothing. A result that was ever parked or held has come, whatever became of it; a file that was held is held
+-- until it is decided; and of a job that was retired only its present life counts.
 CREATE VIEW nightdrop.freshness AS
 WITH RECURSIVE ever_failed (producer, job, place) AS (
     (SELECT producer, job, 1 FROM nightdrop.file WHERE state = 'noted' AND reason = 'failed'
@@ -176,11 +203,17 @@ WITH RECURSIVE ever_failed (producer, job, place) AS (
         SELECT producer, job FROM nightdrop.file WHERE token IS NOT NULL) file
     GROUP BY producer, job
 ), parked AS (
-    SELECT producer, job, count(*) AS files, min(decided_at) AS since, max(least(as_of, decided_at)) AS newest
+    SELECT producer, job, count(*) AS files, min(decided_at) AS since
     FROM nightdrop.file WHERE state = 'parked' GROUP BY producer, job
 ), held AS (
-    SELECT producer, job, count(*) AS files, min(decided_at) AS since, max(least(as_of, decided_at)) AS newest
-    FROM nightdrop.file WHERE state = 'held' AND producer IS NOT NULL GROUP BY producer, job
+    SELECT producer, job, count(*) AS files, min(since) AS since, count(*) FILTER (WHERE tried) AS tried
+    FROM (
+        SELECT producer, job, coalesce(kept_out_since, decided_at) AS since, false AS tried FROM nightdrop.file
+        WHERE state = 'held' AND producer IS NOT NULL
+        UNION ALL
+        SELECT producer, job, kept_out_since, true FROM nightdrop.file
+        WHERE state = 'waiting' AND NOT kept AND kept_out_since IS NOT NULL) file
+    GROUP BY producer, job
 ), settled AS (
     SELECT producer, job FROM nightdrop.job UNION SELECT producer, job FROM nightdrop.expectation
 ), known AS (
@@ -200,10 +233,12 @@ SELECT known.producer, known.job,
        j.table_schema || '.' || j.table_name AS "table", j.mode,
        newest.as_of, newest.decided_at AS committed_at, newest.row_count AS rows,
        due.next_by, coalesce(due.next_by < now(), false) AS late,
-       coalesce(waiting.files, 0) AS waiting,
+       coalesce(waiting.files, 0) - coalesce(held.tried, 0) AS waiting,
        coalesce(parked.files, 0) AS parked, parked.since AS parked_since,
        coalesce(held.files, 0) AS held, held.since AS held_since,
-       coalesce(failed.at > greatest(last.came, parked.newest, held.newest, '-infinity'), false) AS failing,
+       failed.at IS NOT NULL
+           AND (last.at IS NULL OR (failed.at, failed.as_of) > (last.at, last.as_of))
+           AND (apart.at IS NULL OR (failed.at, failed.as_of) > (apart.at, apart.as_of)) AS failing,
        failed.at AS failed_at, failed.kind AS failed_kind
 FROM known
 LEFT JOIN nightdrop.job j USING (producer, job)
@@ -211,29 +246,38 @@ LEFT JOIN nightdrop.expectation e USING (producer, job)
 LEFT JOIN waiting USING (producer, job)
 LEFT JOIN parked USING (producer, job)
 LEFT JOIN held USING (producer, job)
-LEFT JOIN LATERAL (
-    SELECT f.as_of, f.decided_at, f.row_count, least(f.as_of, f.decided_at) AS came FROM nightdrop.file f
-    WHERE f.producer = known.producer AND f.job = known.job AND f.state = 'loaded'
-    ORDER BY f.as_of DESC, f.id DESC LIMIT 1) last ON true
 -- What was loaded before the job was retired is in another table.
 LEFT JOIN LATERAL (
-    SELECT last.as_of, last.decided_at, last.row_count WHERE last.decided_at >= j.created_at) newest ON true
+    SELECT f.as_of, f.decided_at, f.row_count FROM nightdrop.file f
+    WHERE f.producer = known.producer AND f.job = known.job AND f.state = 'loaded' AND f.decided_at >= j.created_at
+    ORDER BY f.as_of DESC, f.id DESC LIMIT 1) newest ON true
 -- A result that promises nothing ends the promise before it: its job has no schedule any more. Not so one of a range,
 -- which may be a backfill, and of any slot: the result that was promised has still to come.
 LEFT JOIN LATERAL (
-    SELECT f.decided_at, f.next_by FROM nightdrop.file f
+    SELECT f.next_by FROM nightdrop.file f
     WHERE f.producer = known.producer AND f.job = known.job AND f.state = 'loaded'
-      AND (f.next_by IS NOT NULL OR f.range_column IS NULL)
-    ORDER BY f.as_of DESC, f.id DESC LIMIT 1) promise ON promise.decided_at >= j.created_at
+      AND (f.next_by IS NOT NULL OR f.range_column IS NULL) AND f.decided_at >= j.created_at
+    ORDER BY f.as_of DESC, f.id DESC LIMIT 1) promise ON true
 LEFT JOIN LATERAL (
     SELECT least(newest.as_of + e.every, CASE WHEN newest.as_of IS NULL THEN e.since + e.every END,
                  promise.next_by) AS next_by) due ON true
 LEFT JOIN LATERAL (
-    SELECT least(f.as_of, f.decided_at) AS at,
+    SELECT least(f.as_of, f.listed_at) AS at, f.as_of,
            substring(f.error FROM '^the run failed with exit code \d+ \((\w+)\)') AS kind
     FROM nightdrop.file f
     WHERE f.producer = known.producer AND f.job = known.job AND f.state = 'noted' AND f.reason = 'failed'
-    ORDER BY least(f.as_of, f.decided_at) DESC, f.id DESC LIMIT 1) failed ON true;
+    ORDER BY least(f.as_of, f.listed_at) DESC, f.as_of DESC LIMIT 1) failed ON true
+-- Whether a newer result came: in any life, whatever became of it. What was parked for its time may be loaded hours after
+-- it came: it is among the others.
+LEFT JOIN LATERAL (
+    SELECT least(f.as_of, f.listed_at) AS at, f.as_of FROM nightdrop.file f
+    WHERE f.producer = known.producer AND f.job = known.job AND f.state = 'loaded' AND f.kept_out_since IS NULL
+    ORDER BY f.as_of DESC, f.id DESC LIMIT 1) last ON true
+LEFT JOIN LATERAL (
+    SELECT least(f.as_of, f.listed_at) AS at, f.as_of FROM nightdrop.file f
+    WHERE f.producer = known.producer AND f.job = known.job
+      AND f.state <> 'noted' AND (f.state IN ('parked', 'held') OR f.kept_out_since IS NOT NULL)
+    ORDER BY least(f.as_of, f.listed_at) DESC, f.as_of DESC LIMIT 1) apart ON true;
 
 COMMENT ON VIEW nightdrop.freshness IS 'How fresh the reports are: one row for each job of each producer.';
 COMMENT ON COLUMN nightdrop.freshness.producer IS 'Who drops the results.';
@@ -245,13 +289,13 @@ COMMENT ON COLUMN nightdrop.freshness.committed_at IS 'When that result was comm
 COMMENT ON COLUMN nightdrop.freshness.rows IS 'The rows of that result.';
 COMMENT ON COLUMN nightdrop.freshness.next_by IS 'By when a newer one was promised by the producer, or is expected by [[expect]]; null if by neither.';
 COMMENT ON COLUMN nightdrop.freshness.late IS 'Whether that has passed, and no newer result is in the reports.';
-COMMENT ON COLUMN nightdrop.freshness.waiting IS 'Files that wait to be loaded.';
+COMMENT ON COLUMN nightdrop.freshness.waiting IS 'Files that wait to be loaded, but for those that were held.';
 COMMENT ON COLUMN nightdrop.freshness.parked IS 'Files that could not be loaded, and are kept.';
 COMMENT ON COLUMN nightdrop.freshness.parked_since IS 'When the first of them was parked.';
-COMMENT ON COLUMN nightdrop.freshness.held IS 'Files that were left in the bucket.';
+COMMENT ON COLUMN nightdrop.freshness.held IS 'Files that were left in the bucket, and those of them that are being tried again.';
 COMMENT ON COLUMN nightdrop.freshness.held_since IS 'When the first of them was.';
 COMMENT ON COLUMN nightdrop.freshness.failing IS 'Whether the job''s last run that is heard of failed.';
-COMMENT ON COLUMN nightdrop.freshness.failed_at IS 'When its last failed run failed, by the producer''s clock; when word of it came, if that is earlier.';
+COMMENT ON COLUMN nightdrop.freshness.failed_at IS 'When its last failed run failed, by the producer''s clock; when word of it was listed, if that is earlier.';
 COMMENT ON COLUMN nightdrop.freshness.failed_kind IS 'What that was about: source, contract, timeout or config.';
 
 CREATE VIEW nightdrop.load_history AS

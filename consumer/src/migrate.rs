@@ -53,7 +53,6 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "parameters",
         include_str!("../../migrations/0012_parameters.sql"),
     ),
-    (13, "came", include_str!("../../migrations/0013_came.sql")),
 ];
 
 /// Why the tables are not as they should be.

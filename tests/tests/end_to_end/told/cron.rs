@@ -31,7 +31,10 @@ fn a_job_whose_cron_stops_is_late_within_its_grace_until_cron_starts_it_again() 
     let producer = site.producer_config("jfk", &site.database, "none", JOB);
     let _consumer = site.start(&["run"]);
     fires(&producer);
-    site.wait_for("SELECT job FROM nightdrop.freshness", &["departures"]);
+    site.wait_for(
+        "SELECT job FROM nightdrop.freshness WHERE committed_at IS NOT NULL",
+        &["departures"],
+    );
     assert_eq!(checked(&site).0, 0);
     let promised = site.rows("SELECT next_by FROM nightdrop.freshness");
     let promised: DateTime<Utc> = promised[0].parse().unwrap();
