@@ -25,8 +25,11 @@ const EVERY: Duration = Duration::from_secs(5);
 /// How long what is being sent is waited for once a signal has come: cut off, it would come twice.
 const LAST: Duration = Duration::from_secs(5);
 
-/// After a look that took long, this many times as long is rested.
+/// After a look that took long, this many times as long is rested,
 const SHARE: u32 = 20;
+
+/// but no longer than this: it may have been the machine that stood still.
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// Tells what is wrong until a signal comes.
 pub(crate) async fn run(consumer: &Consumer) {
@@ -96,7 +99,7 @@ async fn looks(consumer: &Consumer, news: &[Notify]) {
                 );
             }
         }
-        if !rest(consumer, EVERY.max(begun.elapsed() * SHARE)).await {
+        if !rest(consumer, (begun.elapsed() * SHARE).clamp(EVERY, LONGEST)).await {
             return;
         }
     }

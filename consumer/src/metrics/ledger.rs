@@ -17,8 +17,11 @@ use crate::pool::Pool;
 /// What was read is good for so long.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// Of Postgres's time this takes no more than this part.
+/// Of Postgres's time this takes no more than this part,
 const PART: u32 = 20;
+
+/// but it is read anew after this: it may have been the machine that stood still.
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// A scrape waits for Postgres for so long; what it has then is what was read last.
 const WAIT: Duration = Duration::from_secs(3);
@@ -49,7 +52,7 @@ impl Ledger {
             self.gauges.freshen(gauges::read(pool, delete_after)),
             self.standings.freshen(gauges::standings(pool)),
         );
-        *next = Some(begun + FRESH.max(begun.elapsed() * PART));
+        *next = Some(begun + (begun.elapsed() * PART).clamp(FRESH, LONGEST));
     }
 
     /// What waits, is kept out and rests.

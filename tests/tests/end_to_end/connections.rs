@@ -41,7 +41,7 @@ fn answers_soon(address: &str) {
     let begun = Instant::now();
     assert_eq!(probe(address, "/livez"), Some((200, "ok\n".to_owned())));
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < Duration::from_secs(4), "{took:?}");
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn hundreds_who_say_nothing_keep_no_result_from_the_reports_and_no_probe_waiting
         consumer.log()
     );
     consumer.signal("TERM");
-    assert_eq!(consumer.wait(Duration::from_secs(5)).code, Some(0));
+    assert_eq!(consumer.wait(PATIENCE).code, Some(0));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_connection_is_short_and_takes_one_request_of_http_1() {
         assert!(!heard.contains("200 OK"), "{heard}");
     }
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(20), "{took:?}");
+    assert!(took < Duration::from_secs(40), "{took:?}");
 
     let long = format!("GET /livez HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100_000));
     let heard = received(&mut sent(&address, long.as_bytes()));
@@ -111,7 +111,7 @@ fn a_connection_is_short_and_takes_one_request_of_http_1() {
         heard.to_ascii_lowercase().contains("connection: close\r\n"),
         "{heard}"
     );
-    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert!(begun.elapsed() < Duration::from_secs(4));
 
     // A client that knows of HTTP/2 beforehand, with its settings. Ours would be a frame of type 4.
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -153,7 +153,7 @@ fn a_token_that_hangs_lets_nobody_in_and_stops_nothing_else() {
         answers_soon(&address);
     });
     assert!(
-        begun.elapsed() < Duration::from_secs(10),
+        begun.elapsed() < Duration::from_secs(20),
         "{:?}",
         begun.elapsed()
     );
@@ -180,5 +180,5 @@ fn a_token_that_hangs_lets_nobody_in_and_stops_nothing_else() {
     std::fs::rename(&pipe, &path).unwrap();
     assert_eq!(ask(&address, "/", &right).status, 503);
     consumer.signal("TERM");
-    assert_eq!(consumer.wait(Duration::from_secs(5)).code, Some(0));
+    assert_eq!(consumer.wait(PATIENCE).code, Some(0));
 }

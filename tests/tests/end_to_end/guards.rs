@@ -20,7 +20,8 @@ fn put_over(site: &Site, key: &Key, body: &str) {
 /// The lock on the files of a load: without it, whoever lists next would give them up.
 #[test]
 fn a_file_that_is_being_loaded_is_its_load_s_though_another_object_came_under_its_key() {
-    let mut site = Site::on(S3Kind::available()[0]);
+    // Longer than the load is held.
+    let mut site = Site::on(S3Kind::available()[0]).configured("[load]\nlease = \"5min\"\n");
     let gate = gate_before_postgres(&mut site);
     let result = departures("2013-01-31T05:00:00Z").rows(&many_rows(20_000));
     site.drop(&result);
@@ -55,7 +56,7 @@ fn an_object_that_nobody_has_read_is_not_deleted_though_its_key_was_loaded_befor
     let beside = message("lga", "departures", "2013-01-31T05:00:00Z");
     site.drop(&known);
     site.drop(&beside);
-    let _consumer = site.start(&["run"]);
+    let consumer = site.start(&["run"]);
     let loaded = "SELECT count(*) FROM nightdrop.file WHERE state = 'loaded'";
     site.wait_for(loaded, &["2"]);
 
@@ -63,6 +64,13 @@ fn an_object_that_nobody_has_read_is_not_deleted_though_its_key_was_loaded_befor
     let other = known.clone().rows(&json!([["UA", 1545]]));
     put_over(&site, &known.key(), &other.body());
     gate.wait();
+    // Whatever read the ledger before is over.
+    let in_vain = || {
+        let log = consumer.log();
+        log.matches("nothing was deleted from the bucket").count()
+    };
+    let before = in_vain();
+    until("a delete to fail once more", || in_vain() > before);
     // From here on the bucket deletes again, and what it deletes is in one request.
     gate.refuse("nothing");
     until("the other's object to be deleted", || {

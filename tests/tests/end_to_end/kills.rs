@@ -182,6 +182,8 @@ impl Kill {
             "{self:?} was never reached: {ended:?}"
         );
         drop(held);
+        // What its sessions have locked is passed over until then.
+        site.wait_for_the_end_of_sessions();
         let again = site.once();
         jobs.check(site, self, &again);
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::message::{departures, message};
 use crate::outages::{health, probe};
 use crate::process::Process;
-use crate::site::{PATIENCE, Site, until};
+use crate::site::{PATIENCE, Site, until, until_within};
 
 /// The value of one line of the page, by its name with its labels.
 fn value(page: &str, name: &str) -> Option<f64> {
@@ -30,12 +30,22 @@ fn scrape(health: &str) -> String {
     page
 }
 
+/// After a read of the ledger that took long, the next may be a minute later.
+const READ_ANEW: Duration = PATIENCE.saturating_mul(2);
+
 /// The page once a line of it has this value.
 pub fn in_a_while(health: &str, name: &str, expected: f64) -> String {
+    all_in_a_while(health, &[(name, expected)])
+}
+
+/// The page once lines of it have these values.
+fn all_in_a_while(health: &str, expected: &[(&str, f64)]) -> String {
     let mut page = String::new();
-    until(&format!("{name} to be {expected}"), || {
+    until_within(READ_ANEW, &format!("{expected:?}"), || {
         page = scrape(health);
-        value(&page, name) == Some(expected)
+        expected
+            .iter()
+            .all(|(name, expected)| value(&page, name) == Some(*expected))
     });
     page
 }
@@ -53,7 +63,14 @@ fn prometheus_sees_what_was_loaded_how_long_it_took_and_what_was_not() {
     in_a_while(&health, &format!("nightdrop_loaded_rows_total{jfk}"), 4.0);
     let bad = "{producer=\"lga\",state=\"parked\",reason=\"contract\"}";
     in_a_while(&health, "nightdrop_deleted_objects_total", 3.0);
-    let page = in_a_while(&health, &format!("nightdrop_kept_out_files{bad}"), 1.0);
+    let page = all_in_a_while(
+        &health,
+        &[
+            (&format!("nightdrop_kept_out_files{bad}"), 1.0),
+            ("nightdrop_undeleted_objects", 0.0),
+            ("nightdrop_server_usable{server=\"bucket\"}", 1.0),
+        ],
+    );
     let is = |name: &str| value(&page, name);
     assert_eq!(
         is(&format!("nightdrop_decided_files_total{bad}")),
@@ -106,7 +123,6 @@ fn prometheus_sees_what_was_loaded_how_long_it_took_and_what_was_not() {
         assert_eq!(is(&open), Some(0.0));
     }
     assert!(is("process_resident_memory_bytes") > Some(1e6), "{page}");
-    assert_eq!(is("nightdrop_undeleted_objects"), Some(0.0));
 }
 
 /// The names of metrics in a text, without what a histogram's series have behind theirs.
@@ -136,7 +152,7 @@ fn alerts_dashboard_and_docs_name_metrics_that_are_there() {
     let told = std::fs::read_to_string(textfile).unwrap();
 
     let mut page = String::new();
-    until("all to be there", || {
+    until_within(READ_ANEW, "all to be there", || {
         page = scrape(&health);
         [
             "queue_files{",
@@ -144,6 +160,7 @@ fn alerts_dashboard_and_docs_name_metrics_that_are_there() {
             "failed_passes_total{",
             "bucket_errors_total{",
             "job_paused{",
+            "job_late{",
         ]
         .iter()
         .all(|name| page.contains(&format!("nightdrop_{name}")))
@@ -193,7 +210,7 @@ fn prometheus_sees_what_waits_and_since_when() {
     assert!((-60.0..2.0).contains(&age), "{age}");
 
     site.execute("DELETE FROM nightdrop.pause");
-    until("nothing to wait", || {
+    until_within(READ_ANEW, "nothing to wait", || {
         value(&scrape(&health), "nightdrop_queue_files{producer=\"jfk\"}").is_none()
     });
 }
@@ -215,7 +232,7 @@ fn a_scrape_is_answered_while_postgres_is_away_or_hangs() {
     }
     // One of them asks and waits; the others have what there is.
     assert!(
-        begun.elapsed() < Duration::from_secs(8),
+        begun.elapsed() < Duration::from_secs(20),
         "{:?}",
         begun.elapsed()
     );
@@ -226,7 +243,7 @@ fn a_scrape_is_answered_while_postgres_is_away_or_hangs() {
     let begun = Instant::now();
     scrape(&health);
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        begun.elapsed() < Duration::from_secs(20),
         "{:?}",
         begun.elapsed()
     );

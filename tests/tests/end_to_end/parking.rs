@@ -204,6 +204,7 @@ fn a_table_that_is_not_ours_is_never_written_and_its_job_rests_while_others_go_o
             site.rows("SELECT producer, state, attempts FROM nightdrop.file ORDER BY 1"),
             ["jfk|waiting|0", "lga|loaded|0"]
         );
+        site.execute("UPDATE nightdrop.pause SET until = now() + interval '1 h'");
         let status = site.consumer(&["status"]);
         assert!(
             status

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::site::PATIENCE;
+
 /// How a process ended, and what it said.
 #[derive(Debug)]
 pub struct Ended {
@@ -109,7 +111,7 @@ impl Process {
     /// SIGKILL, and wait.
     pub fn kill(mut self) -> Ended {
         self.child.kill().unwrap();
-        self.wait(Duration::from_secs(10))
+        self.wait(PATIENCE)
     }
 
     /// Waits for its end.

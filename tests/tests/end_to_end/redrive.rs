@@ -174,7 +174,7 @@ fn a_redriven_file_is_loaded_once_when_its_consumer_dies_in_the_middle_of_it() {
     consumer.kill();
     gate.open();
     assert_eq!(files(&site), ["waiting|null|true|3"]);
-    site.once();
+    site.once_until_decided();
 
     assert_eq!(files(&site), ["loaded|null|false|0"]);
     assert_eq!(

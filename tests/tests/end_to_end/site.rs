@@ -169,18 +169,20 @@ impl Site {
             text.push_str("[breaker]\nopen_for = \"1s\"\n\n");
         }
         let _ = writeln!(text, "{}", self.extra);
-        let path = self.folder.path().join("consumer.toml");
-        // Another consumer may be reading it.
-        let new = path.with_extension("new");
+        self.write("consumer.toml", &text)
+    }
+
+    /// A file of this site's, whole whenever it is read: a program may be reading it.
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        let new = self.folder.path().join(format!("{name}.new"));
         std::fs::write(&new, text).unwrap();
         std::fs::rename(new, &path).unwrap();
         path
     }
 
     fn secret(&self, name: &str, value: &str) -> String {
-        let path = self.folder.path().join(name);
-        std::fs::write(&path, value).unwrap();
-        format!("file:{}", path.display())
+        format!("file:{}", self.write(name, value).display())
     }
 
     /// A producer's configuration, with its own key to the bucket and one Postgres named `db`.
@@ -226,9 +228,7 @@ impl Site {
             self.inbox.endpoint,
             self.inbox.region,
         );
-        let path = folder.join(format!("{producer}.toml"));
-        std::fs::write(&path, text).unwrap();
-        path
+        self.write(&format!("{producer}.toml"), &text)
     }
 
     /// A producer's own key: write-only.
@@ -264,6 +264,26 @@ impl Site {
         let ended = self.consumer(&["once"]);
         assert_eq!(ended.code, Some(0), "{ended:?}");
         ended
+    }
+
+    /// `once`, and again until nothing waits: it ends by itself where it has waited for a dead consumer's work for long.
+    /// What it said is given back.
+    pub fn once_until_decided(&self) -> String {
+        let mut said = String::new();
+        until("everything to be decided", || {
+            said += &self.once().stderr;
+            self.rows("SELECT count(*) FROM nightdrop.file WHERE state = 'waiting'") == ["0"]
+        });
+        said
+    }
+
+    /// Waits until Postgres has noticed that a consumer is dead.
+    pub fn wait_for_the_end_of_sessions(&self) {
+        self.wait_for(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name LIKE 'nightdrop/%'",
+            &["0"],
+        );
     }
 
     /// Starts `nightdrop-consumer` with these words.

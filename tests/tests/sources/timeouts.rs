@@ -10,7 +10,7 @@ use crate::site::{Ended, Site};
 const POSTGRES: (&str, &str) = (
     "SELECT pg_sleep(600) AS slept /* not for ever */",
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-     AND application_name = 'nightdrop-producer'",
+     AND application_name = 'nightdrop-producer' AND state <> 'idle'",
 );
 /// Not a sleep: a sleep is cancelled by anything.
 const POSTGRES_BUSY: &str =

@@ -132,8 +132,14 @@ fn a_batch_that_took_long_is_followed_by_a_smaller_one() {
     let site = Site::anywhere();
     site.once();
     site.drop_all(&results("aaa", "departures", 400));
-    // Each load looks here whether it was loaded before: it waits, and so do the two that come after it.
-    let slow = site.hold("LOCK TABLE nightdrop.seen");
+    // Each load ends when the test says so: the first waits, and so do the two that come after it.
+    site.administer(
+        "CREATE FUNCTION nightdrop.loaded() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0
+         AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END $$;
+         CREATE TRIGGER loaded BEFORE UPDATE ON nightdrop.file FOR EACH ROW
+         WHEN (NEW.state = 'loaded') EXECUTE FUNCTION nightdrop.loaded()",
+    );
+    let slow = site.hold("SELECT pg_advisory_xact_lock(1)");
     let consumer = site.start(&["run"]);
     site.wait_for(
         "SELECT count(*) FROM nightdrop.file WHERE token IS NOT NULL",
@@ -185,6 +191,8 @@ fn a_suspect_is_tried_alone_and_nobody_waits_for_it_for_long() {
         gate.open();
         site.wait_for("SELECT lease_until < now() FROM nightdrop.file", &["true"]);
 
+        // Longer than it is held from here on.
+        site = site.configured("[load]\nlease = \"1min\"\nstream_above = \"10KB\"\n");
         gate.hold(Hold::Request("/inbox/aaa/"));
         let _consumer = site.start(&["run"]);
         gate.wait();

@@ -1,7 +1,6 @@
 //! The whole way: a producer that its cron no longer starts, and what the reporting side hears of that.
 
 use std::path::Path;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -48,8 +47,6 @@ fn a_job_whose_cron_stops_is_late_within_its_grace_until_cron_starts_it_again() 
     until_within(2 * PATIENCE, "the alarm", || receiver.told() == [STARTED]);
     let after = Utc::now() - promised;
     assert!(after >= chrono::TimeDelta::zero(), "too early: {after}");
-    // Two looks, and the machine may be busy.
-    assert!(after.to_std().unwrap() < Duration::from_secs(20), "{after}");
     let (code, page) = checked(&site);
     assert_eq!((code, kinds(&page)), (1, vec!["late"]), "{page}");
     let remedy = page["troubles"][0]["remedy"].as_str().unwrap();
@@ -63,8 +60,9 @@ fn a_job_whose_cron_stops_is_late_within_its_grace_until_cron_starts_it_again() 
     let late = "nightdrop_job_late{producer=\"jfk\",job_name=\"departures\"}";
     in_a_while(&address, late, 1.0);
 
-    // It is mended.
-    fires(&producer);
+    // It is mended, and the next is not due while this is looked at.
+    let rarely = JOB.replace("* * * * *", "0 0 1 1 *");
+    fires(&site.producer_config("jfk", &site.database, "none", &rarely));
     receiver.wait_for(&[STARTED, ENDED]);
     assert_eq!(checked(&site).0, 0);
     until("the status page to say so", || {

@@ -131,13 +131,14 @@ fn take(stream: TcpStream, to: &Mutex<Vec<Request>>) {
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body).unwrap();
-        let answer =
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
-        reader.get_mut().write_all(answer).unwrap();
+        // Once it is answered the program may end, and the test asks.
         to.lock().unwrap().push(Request {
             path,
             content_type,
             body,
         });
+        let answer =
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+        reader.get_mut().write_all(answer).unwrap();
     }
 }
