@@ -47,11 +47,18 @@ impl Said {
             mode: header.mode.as_str(),
             extent: extent(&header.mode),
             next_by: header.next_by,
-            parameters: parameters
-                .and_then(|parameters| serde_json::to_string(parameters).ok())
-                .filter(|parameters| parameters.len() <= PARAMETERS),
+            parameters: parameters.and_then(little),
         }
     }
+}
+
+/// These parameters as JSON, unless that is longer than the ledger keeps.
+fn little(parameters: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
+    let mut room = [0; PARAMETERS];
+    let mut left = &mut room[..];
+    serde_json::to_writer(&mut left, parameters).ok()?;
+    let length = PARAMETERS - left.len();
+    String::from_utf8(room[..length].to_vec()).ok()
 }
 
 /// What became of one file.

@@ -39,7 +39,7 @@ fn memory_for(head: impl Fn(Message) -> Message) -> u64 {
 
 #[test]
 fn what_stands_before_the_rows_of_many_files_takes_little_memory() {
-    let parameters = json!({"ids": vec![0; 200_000]});
+    let parameters = json!({"ids": vec![0; 100_000]});
     let own = memory_for(|file| file.with("parameters", parameters.clone()));
     assert!(own + PROGRAM < CEILING, "parameters took {own} bytes");
 
